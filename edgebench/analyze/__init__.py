@@ -1,0 +1,1 @@
+"""Statistics, comparison and judgement: pure functions on records."""

@@ -1,0 +1,229 @@
+"""The catalogue: finds models/*.yaml and targets/*.yaml, checks them strictly, and resolves the names people type.
+
+Nothing here imports PyTorch: listing the catalogue and suggesting names must be quick.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+import yaml
+
+from edgebench.errors import InvalidFile, ModelError, UnknownName
+from edgebench.records import ModelFamily, ModelVariant, PublishedFigure, TargetSpec, TensorSpec
+from edgebench.records.catalog import GateLimits
+from edgebench.records.codec import convert
+
+T = TypeVar("T")
+Kind = Literal["catalogue", "timm", "torchvision", "factory", "onnx", "ncnn"]
+
+_FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_PACKAGE = re.compile(r"(timm|torchvision):[\w.\-/]+")
+_UNKNOWN_KEY = re.compile(r"unknown field `(?P<key>[^`]*)`")
+_FORMS = (
+    "a catalogue name (edgebench models), timm:NAME, torchvision:NAME, package.module:factory, FILE.onnx or FILE.param"
+)
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """One network that a name stands for.
+
+    ``build`` is what export/build.py understands (``timm:NAME``, ``torchvision:NAME``, ``package.module:factory``); for a
+    file it is the path as it was given, and ``path`` is that file. ``inputs`` is None where only the model itself
+    knows them (timm:, torchvision:, factories and files); the counts are None for all but the catalogue.
+    """
+
+    name: str
+    family: str
+    build: str
+    kind: Kind
+    source: str
+    inputs: tuple[TensorSpec, ...] | None = None
+    params_m: float | None = None
+    macs_m: float | None = None
+    published: tuple[PublishedFigure, ...] = ()
+    path: Path | None = None
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without its silent traps: a key given twice (the last would win) and numbers that are not finite."""
+
+
+def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[object] = set()
+    for key_node, _value in node.value:
+        key = key_node.value if isinstance(key_node, yaml.ScalarNode) else id(key_node)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", key_node.start_mark)
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+def _float(loader: _StrictLoader, node: yaml.ScalarNode) -> float:
+    value = loader.construct_yaml_float(node)
+    if not math.isfinite(value):
+        raise yaml.constructor.ConstructorError(None, None, f"{node.value} is not a finite number", node.start_mark)
+    return float(value)
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_StrictLoader.add_constructor("tag:yaml.org,2002:float", _float)
+
+
+def load_models(folder: Path | None = None) -> dict[str, ModelFamily]:
+    """All model families by name: ours, then those in the folders of $EDGEBENCH_MODELS; or those of ``folder`` alone.
+
+    Raises InvalidFile with the file and the path to the key that is wrong, also for a variant or family given twice.
+    """
+    families: dict[str, ModelFamily] = {}
+    owner: dict[str, Path] = {}
+    for path in _yaml_files("models", "EDGEBENCH_MODELS", folder):
+        family = _read(ModelFamily, path)
+        _check_family(family, path)
+        for key, where in [(family.family, "$.family"), *((name, f"$.variants.{name}") for name in family.variants)]:
+            if key in owner and owner[key] != path:
+                raise _invalid(path, where, f"the name {key!r} is already taken by {owner[key]}", "choose another name")
+            owner[key] = path
+        families[family.family] = family
+    return families
+
+
+def load_targets(folder: Path | None = None) -> dict[str, TargetSpec]:
+    """All targets by name: ours, then those in the folders of $EDGEBENCH_TARGETS; or those of ``folder`` alone.
+
+    Raises InvalidFile as ``load_models`` does.
+    """
+    targets: dict[str, TargetSpec] = {}
+    for path in _yaml_files("targets", "EDGEBENCH_TARGETS", folder):
+        target = _read_target(path)
+        if target.name in targets:
+            raise _invalid(path, "$.name", f"a target named {target.name!r} is there already", "choose another name")
+        targets[target.name] = target
+    return targets
+
+
+def resolve_model(name: str) -> list[ResolvedModel]:
+    """The networks that ``name`` stands for: a family's default variants, one variant, or one network from elsewhere.
+
+    Raises UnknownName with the nearest names, ModelError for a file that is not there, InvalidFile for a bad catalogue.
+    """
+    if name.endswith((".onnx", ".param")):
+        return [_from_file(name)]
+    if _PACKAGE.fullmatch(name):
+        package, _, model = name.partition(":")
+        kind: Kind = "timm" if package == "timm" else "torchvision"
+        return [ResolvedModel(name=name, family=model, build=name, kind=kind, source=package)]
+    if _FACTORY.fullmatch(name):
+        module, _, factory = name.partition(":")
+        return [ResolvedModel(name=name, family=factory, build=name, kind="factory", source=module)]
+    families = load_models()
+    if name in families:
+        family = families[name]
+        return [_from_catalogue(family, variant) for variant in family.default]
+    for family in families.values():
+        if name in family.variants:
+            return [_from_catalogue(family, name)]
+    known = sorted({*families, *(variant for family in families.values() for variant in family.variants)})
+    raise UnknownName("model", name, known, hint=f"a model is {_FORMS}")
+
+
+def resolve_target(name: str) -> TargetSpec:
+    """The target of that name, or the one in the .yaml file at that path. Raises UnknownName or InvalidFile."""
+    if name.endswith((".yaml", ".yml")):
+        return _read_target(Path(name))
+    targets = load_targets()
+    if name not in targets:
+        raise UnknownName("target", name, sorted(targets), hint="list them with: edgebench targets")
+    return targets[name]
+
+
+def _from_catalogue(family: ModelFamily, name: str) -> ResolvedModel:
+    variant = family.variants[name]
+    return ResolvedModel(
+        name=name,
+        family=family.family,
+        build=variant.build,
+        kind="catalogue",
+        source=family.source,
+        inputs=tuple(TensorSpec(name=key, shape=shape) for key, shape in variant.inputs.items()),
+        params_m=variant.params_m,
+        macs_m=variant.macs_m,
+        published=variant.published,
+    )
+
+
+def _from_file(name: str) -> ResolvedModel:
+    path = Path(name)
+    kind: Kind = "onnx" if path.suffix == ".onnx" else "ncnn"
+    needed = [path] if kind == "onnx" else [path, path.with_suffix(".bin")]
+    for file in needed:
+        if not file.is_file():
+            raise ModelError(f"there is no file {file}", hint="check the path; an ncnn .param needs its .bin beside it")
+    return ResolvedModel(name=path.stem, family=path.stem, build=name, kind=kind, source=name, path=path)
+
+
+def _yaml_files(kind: str, variable: str, folder: Path | None) -> list[Path]:
+    """The .yaml files of ``folder``, or of our catalogue and then the user's own folders; each folder in name order."""
+    if folder is not None:
+        folders = [folder]
+    else:
+        package = Path(__file__).parent
+        shipped = package / "_catalog" / kind
+        # A wheel carries the catalogue inside the package; a checkout has it at its root.
+        folders = [shipped if shipped.is_dir() else package.parent / kind]
+        folders += [Path(part) for part in os.environ.get(variable, "").split(os.pathsep) if part]
+    for each in folders:
+        if not each.is_dir():
+            raise _invalid(each, "", "there is no such folder", f"{variable} lists folders of .yaml files")
+    return [path for each in folders for path in sorted(each.glob("*.yaml"))]
+
+
+def _read(kind: type[T], path: Path) -> T:
+    """One YAML file as a record. Raises InvalidFile with the path to what is wrong."""
+    try:
+        # The loader is a SafeLoader; ruff only knows the stock one.
+        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}" if mark else ""
+        raise _invalid(path, where, error.problem or "not YAML", "correct the YAML at that line") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise _invalid(path, "", f"cannot be read as YAML: {error}", "check the path and the file") from error
+    try:
+        return convert(kind, value, path=str(path), hint="correct that key")
+    except InvalidFile as error:
+        where = _exact_path(kind, value, error.where)
+        problem = error.message.partition(": ")[2]
+        unknown = _UNKNOWN_KEY.search(problem)
+        if unknown is None:
+            raise _invalid(path, where, problem, "correct the value at that key") from error
+        near = get_close_matches(unknown["key"], _known_keys(), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"remove it; the keys are {', '.join(_known_keys())}"
+        raise _invalid(path, f"{where}.{unknown['key']}", "there is no such key", hint) from error
+
+
+def _exact_path(kind: type[Any], value: Any, where: str) -> str:
+    """Names the keys that msgspec leaves as ``[...]`` in the path to a fault.
+
+    For each such step, the fault lies below the first key whose mapping, reduced to that key alone, still fails there.
+    """
+    before, step, after = where.partition("[...]")
+    if not step:
+        return where
+    for key in _at(value, before):
+        alone = _with_only(value, before, key)
+        try:
+            convert(kind, alone, path="", hint="")
+        except InvalidFile as error:
+            if error.where == where:
+                tail = _exact_path(kind, alone, f"{before}.{key}{after}")
+                return tail
+    return where

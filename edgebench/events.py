@@ -1,0 +1,69 @@
+"""What the core tells whoever listens: the CLI draws these, tests collect them, nobody else prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StageStarted:
+    """A named piece of work began, such as ``export onnx``."""
+
+    stage: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class StageFinished:
+    """The piece of work ended; ``detail`` is its result in a few words."""
+
+    stage: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The gate waits: what for, its figure and limit, and how long already."""
+
+    reason: str
+    waited_s: float
+    limit_s: float
+
+
+@dataclass(frozen=True)
+class LaunchStarted:
+    """One launch of a series begins."""
+
+    series: str
+    index: int
+    planned: int
+
+
+@dataclass(frozen=True)
+class LaunchFinished:
+    """One launch ended and was judged; the running summary is over the valid launches so far."""
+
+    series: str
+    index: int
+    planned: int
+    validity: str
+    reasons: tuple[str, ...]
+    median_ms: float | None
+    running_median_ms: float | None
+    running_ci95_ms: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something the person should know; not an error."""
+
+    text: str
+
+
+Event = StageStarted | StageFinished | Waiting | LaunchStarted | LaunchFinished | Note
+Emit = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """An ``Emit`` for callers that do not listen."""

@@ -1,0 +1,1 @@
+"""From a plan to launches: gate, reference, schedule, validity, and what is saved after each launch."""

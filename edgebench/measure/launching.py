@@ -1,0 +1,148 @@
+"""One launch of a series, from the gate to its judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from msgspec.structs import replace
+
+from edgebench.errors import LaunchFailed
+from edgebench.events import Emit
+from edgebench.measure.clock import Clock
+from edgebench.measure.gate import Gate, GateOutcome
+from edgebench.measure.probe import Launcher
+from edgebench.measure.store import RunStore
+from edgebench.measure.validity import Judgement, judge, judge_profile
+from edgebench.records import (
+    Artifact,
+    CanaryReference,
+    HeaderRow,
+    Identity,
+    LaunchRecord,
+    LoadRow,
+    Plan,
+    PlannedArtifact,
+    Schedule,
+    Trace,
+)
+from edgebench.records.plan import Option
+from edgebench.runtime.base import Runtime
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What one series launches: the artifact as deployed, how, and the runtime that can name its layers."""
+
+    artifact: Artifact
+    folder: Path
+    planned: PlannedArtifact
+    runtime: Runtime
+    options: Mapping[str, Option]
+    threads: int
+    cores: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What launching works with; everything here has a fake twin in the tests."""
+
+    store: RunStore
+    launcher: Launcher
+    gate: Gate | None
+    clock: Clock
+    emit: Emit
+    reference: CanaryReference | None
+    canary_library: str | None
+    thermal_zones: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A judged launch and its trace, where it wrote one that can be read."""
+
+    record: LaunchRecord
+    trace: Trace | None
+
+
+def launch(
+    subject: Subject,
+    at: Surroundings,
+    schedule: Schedule,
+    *,
+    kind: Literal["measure", "profile"],
+    series: int,
+    index: int,
+    session: int,
+) -> Launched:
+    """Waits at the gate, launches, judges. A launch that fails is returned as FAILED, not raised.
+
+    Raises what is no matter of one launch: a lost device, a full disk, a missing runtime.
+    """
+    outcome = at.gate.wait() if at.gate else GateOutcome(True, 0.0, "")
+    folder = at.store.launch_folder(series, index)
+    plan = _plan(subject, at, schedule, kind, f"{series}-{index}", folder)
+    started = at.clock.utc()
+    trace: Trace | None = None
+    try:
+        trace = at.launcher.launch(plan)
+    except LaunchFailed as failure:
+        judgement = Judgement("FAILED", (failure.message,))
+    else:
+        judgement = judge(trace, plan, at.reference) if kind == "measure" else judge_profile(trace)
+    if not outcome.passed:
+        judgement = judgement.lowered(f"the gate {outcome}")
+    trace_path = Path(plan.trace_path)
+    record = LaunchRecord(
+        index=index,
+        kind=kind,
+        session=session,
+        started_utc=started,
+        gate=str(outcome) if at.gate else "off",
+        gate_wait_ms=round(outcome.waited_s * 1e3),
+        trace=at.store.relative(trace_path) if trace_path.is_file() else None,
+        validity=judgement.validity,
+        reasons=judgement.reasons,
+    )
+    return Launched(record, trace)
+
+
+def _plan(
+    subject: Subject,
+    at: Surroundings,
+    schedule: Schedule,
+    kind: Literal["measure", "profile"],
+    plan_id: str,
+    folder: Path,
+) -> Plan:
+    return Plan(
+        plan_id=plan_id,
+        mode=kind,
+        runtime=subject.runtime.name,
+        artifacts=(subject.planned,),
+        options=dict(subject.options),
+        threads=subject.threads,
+        cores=subject.cores,
+        schedule=schedule,
+        canary_library=at.canary_library,
+        thermal_zones=dict(at.thermal_zones),
+        work_dir=str(folder.resolve()),
+        trace_path=str((folder / "trace.jsonl").resolve()),
+    )
+
+
+def completed_identity(identity: Identity, trace: Trace) -> Identity:
+    """The identity card with what only a launch can tell: versions, the precision computed in, which canaries ran."""
+    header, loads = trace.of(HeaderRow), trace.of(LoadRow)
+    if not header or not loads:
+        return identity
+    return replace(
+        identity,
+        agent=f"{header[0].agent} {header[0].agent_version}",
+        canary_source=header[0].canary_source,
+        precision_computed=loads[0].precision_computed,
+        runtime_version=loads[0].runtime_version,
+        runtime_options=loads[0].resolved,
+    )

@@ -1,0 +1,176 @@
+"""Deals the launches of several series round-robin, saves after each, and stops by rule.
+
+Round-robin because launches drift: neighbours in time are alike, so a series measured in one go would describe one moment
+and its interval would be too narrow. The order within a round is drawn anew each time.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from edgebench.analyze.statistics import half_width
+from edgebench.analyze.summary import launch_median_ms, summarize
+from edgebench.errors import EdgebenchError, Interrupted
+from edgebench.events import LaunchFinished, LaunchStarted, Note, StageFinished, StageStarted, Waiting
+from edgebench.measure.launching import Launched, Subject, Surroundings, completed_identity, launch
+from edgebench.records import LayersRow, RunRecord, Series, Trace
+
+# A series that fails this often in a row will not heal by being repeated.
+FAILURES_MAX = 3
+# How often the pause between two sessions tells how long it still is.
+PAUSE_STEP_S = 5.0
+
+
+class Session:
+    """Measures one run record to its end. ``subjects[i]`` belongs to ``record.series[i]``."""
+
+    def __init__(self, record: RunRecord, subjects: Sequence[Subject], at: Surroundings) -> None:
+        self.record = record
+        self._subjects = subjects
+        self._at = at
+        self._order = random.Random(record.run_id)  # noqa: S311  (an order, not a secret; the id makes it repeatable)
+        self._traces: list[dict[int, Trace]] = [dict(at.store.traces(series)) for series in record.series]
+        self._deadline_s: float | None = None
+
+    def run(self) -> RunRecord:
+        """Measures, then profiles. On Ctrl-C it saves and raises Interrupted; what was measured stays.
+
+        Any other error leaves the run saved as interrupted, too, and is raised again.
+        """
+        policy = self.record.policy
+        if policy.max_time_s is not None:
+            self._deadline_s = self._at.clock.now_s() + policy.max_time_s
+        self._save(state="running", ended_utc=None)
+        try:
+            for number in range(policy.sessions):
+                if number and not self._begun(number):
+                    self._pause(number)
+                self._measure(number)
+            if policy.profile:
+                for index in range(len(self.record.series)):
+                    self._profile(index)
+        except KeyboardInterrupt:
+            self._save(state="interrupted", ended_utc=self._at.clock.utc())
+            raise Interrupted(
+                "interrupted; every finished launch is saved",
+                hint=f"go on with: edgebench run --resume {self.record.run_id}",
+            ) from None
+        except EdgebenchError:
+            self._save(state="interrupted", ended_utc=self._at.clock.utc())
+            raise
+        self._save(state="complete", ended_utc=self._at.clock.utc())
+        return self.record
+
+    def _measure(self, number: int) -> None:
+        while active := [index for index in range(len(self.record.series)) if self._wants_more(index, number)]:
+            self._order.shuffle(active)
+            for index in active:
+                if self._out_of_time():
+                    self._at.emit(Note("--max-time is over: stopping with what was measured"))
+                    return
+                self._launch(index, number)
+
+    def _wants_more(self, index: int, number: int) -> bool:
+        policy = self.record.policy
+        mine = [it for it in self.record.series[index].launches if it.kind == "measure" and it.session == number]
+        used = sum(it.used for it in mine)
+        cap = policy.looks[-1]
+        if used >= cap or len(mine) >= cap * (1.0 + policy.replace_at_most):
+            return False
+        if len(mine) >= FAILURES_MAX and all(it.validity == "FAILED" for it in mine[-FAILURES_MAX:]):
+            return False
+        return used not in policy.looks or not self._narrow_enough(index)
+
+    def _narrow_enough(self, index: int) -> bool:
+        target = self.record.policy.ci_target
+        if target is None:
+            return False
+        interval = summarize(self.record.series[index], self._traces[index], self.record.policy).ci95_ms
+        return interval is not None and half_width(interval) <= target
+
+    def _launch(self, index: int, number: int) -> None:
+        series = self.record.series[index]
+        planned = self.record.policy.looks[-1] * self.record.policy.sessions
+        used = sum(it.used for it in series.launches if it.kind == "measure")
+        self._at.emit(LaunchStarted(series.label, used + 1, planned))
+        launched = launch(
+            self._subjects[index],
+            self._at,
+            self.record.schedule,
+            kind="measure",
+            series=index,
+            index=len(series.launches),
+            session=number,
+        )
+        self._keep(index, launched)
+        record, trace = launched.record, launched.trace
+        summary = summarize(self.record.series[index], self._traces[index], self.record.policy)
+        self._at.emit(
+            LaunchFinished(
+                series=series.label,
+                index=summary.launches,
+                planned=planned,
+                validity=record.validity,
+                reasons=record.reasons,
+                median_ms=launch_median_ms(trace) if trace is not None and record.validity != "FAILED" else None,
+                running_median_ms=summary.median_ms,
+                running_ci95_ms=summary.ci95_ms,
+            )
+        )
+
+    def _profile(self, index: int) -> None:
+        series, subject = self.record.series[index], self._subjects[index]
+        if series.profile is not None or series.not_profiled is not None:
+            return
+        if subject.runtime.not_profiled is not None:
+            self._replace(index, replace(series, not_profiled=subject.runtime.not_profiled))
+            return
+        self._at.emit(StageStarted("profile", series.label))
+        launched = launch(
+            subject, self._at, self.record.schedule, kind="profile", series=index, index=len(series.launches), session=0
+        )
+        self._keep(index, launched)
+        rows = launched.trace.of(LayersRow) if launched.trace is not None and launched.record.used else ()
+        series = self.record.series[index]
+        if not rows:
+            why = f"the profile launch failed: {'; '.join(launched.record.reasons)}"
+            self._replace(index, replace(series, not_profiled=why))
+            self._at.emit(Note(why))
+            return
+        profile = subject.runtime.attribute(subject.artifact, subject.folder, rows[0])
+        self._replace(index, replace(series, profile=profile))
+        self._at.emit(StageFinished("profile", f"{len(profile.layers)} layers, {profile.attributed_share:.1%} named"))
+
+    def _keep(self, index: int, launched: Launched) -> None:
+        series = self.record.series[index]
+        if launched.trace is not None:
+            self._traces[index][launched.record.index] = launched.trace
+            series = replace(series, identity=completed_identity(series.identity, launched.trace))
+        self._replace(index, replace(series, launches=(*series.launches, launched.record)))
+
+    def _replace(self, index: int, series: Series) -> None:
+        every = list(self.record.series)
+        every[index] = series
+        self.record = replace(self.record, series=tuple(every))
+        self._at.store.save(self.record)
+
+    def _save(self, **changes: str | None) -> None:
+        self.record = replace(self.record, **changes)
+        self._at.store.save(self.record)
+
+    def _begun(self, number: int) -> bool:
+        return any(it.session == number for series in self.record.series for it in series.launches)
+
+    def _pause(self, number: int) -> None:
+        """Lets the gap between two sessions pass: what varies between sessions varies slowly."""
+        gap_s = self.record.policy.session_gap_s
+        start_s = self._at.clock.now_s()
+        while (waited_s := self._at.clock.now_s() - start_s) < gap_s and not self._out_of_time():
+            self._at.emit(Waiting(f"session {number + 1} of {self.record.policy.sessions}", waited_s, gap_s))
+            self._at.clock.sleep_s(min(PAUSE_STEP_S, gap_s - waited_s))
+
+    def _out_of_time(self) -> bool:
+        return self._deadline_s is not None and self._at.clock.now_s() >= self._deadline_s

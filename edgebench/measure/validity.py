@@ -1,0 +1,180 @@
+"""Whether one launch may be believed. Rules look at canaries, telemetry and placement, never at the latency itself.
+
+The limits were read off ``benchmarks/limits/``: launches recorded on the machine named there, undisturbed and beside a
+competing process. A rule that looked at latency would discard what it is meant to measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+
+from edgebench.records import (
+    CanaryReference,
+    CanaryRow,
+    EndRow,
+    HeaderRow,
+    IterationsRow,
+    Plan,
+    TelemetryRow,
+    Trace,
+    WarmupRow,
+)
+from edgebench.records.run import Validity
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Ratios are to the device's reference canaries; ``suspect`` and ``invalid`` are exclusive upper limits."""
+
+    clock_suspect: float = 1.04
+    clock_invalid: float = 1.15
+    throughput_suspect: float = 1.06
+    throughput_invalid: float = 1.35
+    memory_suspect: float = 1.25
+    memory_invalid: float = 2.0
+    frequency_drop_suspect: float = 0.05
+    temperature_rise_suspect_c: float = 10.0
+    steal_suspect: float = 0.01
+    steal_invalid: float = 0.10
+    off_cpu_suspect: float = 0.02
+    off_cpu_invalid: float = 0.20
+    suspend_invalid_ms: float = 5.0
+
+
+DEFAULT_LIMITS = Limits()
+Finding = tuple[Validity, str]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a launch is worth, and every reason that lowers it."""
+
+    validity: Validity
+    reasons: tuple[str, ...]
+
+    def lowered(self, reason: str) -> Judgement:
+        """The same with one more reason, SUSPECT at best."""
+        return Judgement("SUSPECT" if self.validity == "VALID" else self.validity, (*self.reasons, reason))
+
+
+def judge(trace: Trace, plan: Plan, reference: CanaryReference | None, limits: Limits = DEFAULT_LIMITS) -> Judgement:
+    """VALID, SUSPECT or INVALID, with every reason's figure and limit. A trace without its end is FAILED."""
+    if not trace.complete:
+        return _incomplete(trace)
+    if not any(row.cores for row in trace.of(IterationsRow)):
+        return Judgement("FAILED", ("the launch timed no iteration",))
+    findings = [
+        *_placement(trace, plan),
+        *_canaries(trace, reference, limits),
+        *_telemetry(trace, limits),
+        *_suspend(trace, limits),
+        *_warmup(trace),
+    ]
+    order: tuple[Validity, ...] = ("INVALID", "SUSPECT")
+    worst: Validity = next((level for level in order if any(found == level for found, _ in findings)), "VALID")
+    return Judgement(worst, tuple(reason for _, reason in findings))
+
+
+def judge_profile(trace: Trace) -> Judgement:
+    """A profile only has to be whole: its times are shares of a sum, never a latency."""
+    return Judgement("VALID", ()) if trace.complete else _incomplete(trace)
+
+
+def _incomplete(trace: Trace) -> Judgement:
+    error = trace.error
+    why = f"{error.code}: {error.message}" if error else "the trace has no end: the launch was cut off"
+    return Judgement("FAILED", (why,))
+
+
+def _placement(trace: Trace, plan: Plan) -> Iterator[Finding]:
+    asked = set(plan.cores)
+    allowed = set(trace.of(HeaderRow)[0].cores_allowed)
+    if allowed != asked:
+        yield "INVALID", f"pinned to cores {_cores(allowed)}, asked for {_cores(asked)}"
+    seen = {core for row in trace.of(IterationsRow) for core in row.cores}
+    if seen - asked:
+        yield "INVALID", f"ran on cores {_cores(seen)}, asked for {_cores(asked)}"
+
+
+def _canaries(trace: Trace, reference: CanaryReference | None, limits: Limits) -> Iterator[Finding]:
+    rows = trace.of(CanaryRow)
+    source = trace.of(HeaderRow)[0].canary_source
+    if reference is None or not rows:
+        yield "SUSPECT", "no canary reference for this device: nothing says whether it was undisturbed"
+        return
+    if source != reference.source:
+        yield "SUSPECT", f"canaries by {source}, the reference by {reference.source}: not comparable"
+        return
+    # The clock canary by its worst row, since heat and power caps act at once and stay; the others by their middle row,
+    # since one slow row in an otherwise quiet launch moves no median of iterations.
+    clock = max(row.clock_ns for row in rows) / reference.clock_ns
+    throughput = median(row.throughput_ns for row in rows) / reference.throughput_ns
+    memory = median(row.memory_ns for row in rows) / reference.memory_ns
+    yield from _ratio("clock", clock, limits.clock_suspect, limits.clock_invalid)
+    yield from _ratio("throughput", throughput, limits.throughput_suspect, limits.throughput_invalid)
+    yield from _ratio("memory", memory, limits.memory_suspect, limits.memory_invalid)
+
+
+def _ratio(name: str, ratio: float, suspect: float, invalid: float) -> Iterator[Finding]:
+    if ratio > invalid:
+        yield "INVALID", f"{name} canary {ratio:.2f}x its reference (limit {invalid:.2f}x)"
+    elif ratio > suspect:
+        yield "SUSPECT", f"{name} canary {ratio:.2f}x its reference (limit {suspect:.2f}x)"
+
+
+def _telemetry(trace: Trace, limits: Limits) -> Iterator[Finding]:
+    rows = trace.of(TelemetryRow)
+    if len(rows) < 2:
+        return
+    first, last = rows[0], rows[-1]
+    wall_ns = last.t_ns - first.t_ns
+    if first.steal_ms is not None and last.steal_ms is not None:
+        share = (last.steal_ms - first.steal_ms) * 1e6 / wall_ns
+        yield from _share("time stolen by the hypervisor", share, limits.steal_suspect, limits.steal_invalid)
+    if first.cpu_time_ns is not None and last.cpu_time_ns is not None:
+        share = 1.0 - (last.cpu_time_ns - first.cpu_time_ns) / wall_ns
+        yield from _share("time off the CPU", share, limits.off_cpu_suspect, limits.off_cpu_invalid)
+    yield from _frequency(rows, limits)
+    for zone in first.temperature_c.keys() & last.temperature_c.keys():
+        rise = last.temperature_c[zone] - first.temperature_c[zone]
+        if rise > limits.temperature_rise_suspect_c:
+            yield "SUSPECT", f"{zone} warmed by {rise:.1f} °C (limit {limits.temperature_rise_suspect_c:.0f} °C)"
+
+
+def _frequency(rows: tuple[TelemetryRow, ...], limits: Limits) -> Iterator[Finding]:
+    for core in rows[0].frequency_khz:
+        seen = [row.frequency_khz[core] for row in rows if core in row.frequency_khz]
+        drop = 1.0 - min(seen) / max(seen)
+        if drop > limits.frequency_drop_suspect:
+            yield (
+                "SUSPECT",
+                f"core {core} fell by {drop:.0%} to {min(seen) / 1e6:.2f} GHz (limit {limits.frequency_drop_suspect:.0%})",
+            )
+
+
+def _share(name: str, share: float, suspect: float, invalid: float) -> Iterator[Finding]:
+    if share > invalid:
+        yield "INVALID", f"{name} {share:.1%} (limit {invalid:.0%})"
+    elif share > suspect:
+        yield "SUSPECT", f"{name} {share:.1%} (limit {suspect:.0%})"
+
+
+def _suspend(trace: Trace, limits: Limits) -> Iterator[Finding]:
+    start, end = trace.of(HeaderRow)[0].boot_minus_monotonic_ns, trace.of(EndRow)[0].boot_minus_monotonic_ns
+    if start is None or end is None:
+        return
+    slept_ms = (end - start) / 1e6
+    if slept_ms > limits.suspend_invalid_ms:
+        yield "INVALID", f"the device slept for {slept_ms:.0f} ms (limit {limits.suspend_invalid_ms:.0f} ms)"
+
+
+def _warmup(trace: Trace) -> Iterator[Finding]:
+    for row in trace.of(WarmupRow):
+        if not row.settled:
+            yield "SUSPECT", f"latency had not settled after {len(row.iterations_ns)} warm-up iterations"
+
+
+def _cores(cores: set[int]) -> str:
+    return ",".join(str(core) for core in sorted(cores)) or "none"

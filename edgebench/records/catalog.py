@@ -1,0 +1,71 @@
+"""models/*.yaml and targets/*.yaml as records."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from edgebench.records.base import Record
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+PositiveInt = Annotated[int, msgspec.Meta(gt=0)]
+Shape = Annotated[tuple[PositiveInt, ...], msgspec.Meta(min_length=1)]
+
+
+class PublishedFigure(Record, frozen=True, kw_only=True):
+    """A latency that somebody published. Shown beside a measurement, never compared with it silently."""
+
+    value: Positive
+    unit: Literal["ms", "fps"]
+    device: str
+    runtime: str
+    source: str
+    at_least: bool = False
+
+
+class ModelVariant(Record, frozen=True, kw_only=True):
+    """One network that can be built.
+
+    ``build`` is ``timm:NAME``, ``torchvision:NAME`` or ``package.module:factory``. ``inputs`` maps input
+    names to shapes with batch 1 first. ``params_m`` and ``macs_m`` are millions, of the fused form; MACs count
+    convolutions, linear layers and matrix products. ``count_note`` says why a count differs from the published.
+    """
+
+    build: str
+    inputs: dict[str, Shape]
+    params_m: Positive
+    macs_m: Positive
+    params_train_m: Positive | None = None
+    count_note: str | None = None
+    published: tuple[PublishedFigure, ...] = ()
+
+
+class ModelFamily(Record, frozen=True, kw_only=True):
+    """One models/*.yaml. ``default`` names the variants that the bare family name stands for."""
+
+    family: str
+    summary: str
+    source: str
+    default: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    variants: Annotated[dict[str, ModelVariant], msgspec.Meta(min_length=1)]
+
+
+class GateLimits(Record, frozen=True, kw_only=True):
+    """When a device counts as cool and undisturbed; ``None`` means the platform's own default."""
+
+    start_max_c: Positive | None = None
+    max_wait_s: Positive = 30.0
+    canary_ratio_max: Annotated[float, msgspec.Meta(gt=1)] | None = None
+
+
+class TargetSpec(Record, frozen=True, kw_only=True):
+    """One targets/*.yaml: what a person asks for. The device is what is then found."""
+
+    name: str
+    summary: str
+    platform: Literal["host"]
+    runtimes: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    threads: PositiveInt = 1
+    cores: str | None = None
+    gate: GateLimits = GateLimits()

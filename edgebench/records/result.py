@@ -1,0 +1,87 @@
+"""The document that ``--json`` prints for run, show and compare: derived from a RunRecord, for programs to read."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from edgebench.records.artifact import Fidelity
+from edgebench.records.base import Record
+from edgebench.records.catalog import PublishedFigure
+from edgebench.records.run import Identity
+
+RESULT_SCHEMA = 1
+
+
+class ResultLayer(Record, frozen=True, kw_only=True):
+    """One row of the profile, named by its PyTorch module.
+
+    ``ms`` is the median over the profiled iterations, profiler on; ``share`` is of the layer sum (0 to 1).
+    ``gflop_per_s`` counts two operations a MAC; it and ``macs_per_byte`` are null where MACs or bytes are not known.
+    """
+
+    module: str
+    op: str
+    kind: Literal["kernel", "layout", "unattributed"]
+    ms: float
+    share: float
+    macs: int
+    bytes: int | None = None
+    gflop_per_s: float | None = None
+    macs_per_byte: float | None = None
+    fused: tuple[str, ...] = ()
+
+
+class Result(Record, frozen=True, kw_only=True):
+    """One series of a run: a model on a runtime, its latency, how far that can be trusted, and where the time goes.
+
+    ``median_ms``, ``ci95_ms`` and ``p90_ms`` are defined as in ``Summary``; null where no launch was usable.
+    The launch counts mean what they mean in ``Summary``. ``weights`` is the description that must stand beside every
+    latency (such as "random weights"). ``device`` is what was found, ``target`` what was asked for. ``rank`` is set only
+    by a comparison; results that the measurements cannot separate share one.
+    """
+
+    run_id: str
+    label: str
+    model: str
+    family: str
+    params: int
+    macs: int
+    artifact: str
+    format: str
+    target: str
+    device: str
+    runtime: str
+    precision: str
+    threads: int
+    weights: str
+    median_ms: float | None
+    ci95_ms: tuple[float, float] | None
+    p90_ms: float | None
+    min_ms: float | None
+    launches: int
+    launches_suspect: int
+    launches_invalid: int
+    launches_failed: int
+    iterations: int
+    launch_medians_ms: tuple[float, ...]
+    session_medians_ms: tuple[float, ...] = ()
+    memory_peak_bytes: int | None
+    verdict: Literal["VALID", "SUSPECT", "INVALID"]
+    reasons: tuple[str, ...]
+    parity: Fidelity
+    layers: tuple[ResultLayer, ...] = ()
+    not_profiled: str | None = None
+    layer_sum_ms: float | None = None
+    profiled_ms: float | None = None
+    attributed_share: float | None = None
+    layout_share: float | None = None
+    published: tuple[PublishedFigure, ...] = ()
+    rank: int | None = None
+    identity: Identity
+
+
+class ResultDocument(Record, frozen=True, kw_only=True):
+    """The one document on stdout."""
+
+    schema: int = RESULT_SCHEMA
+    results: tuple[Result, ...]

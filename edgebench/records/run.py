@@ -1,0 +1,204 @@
+"""What a run leaves behind: who was measured on what, every launch with its judgement, and the summary derived from them.
+
+run.json refers to the launches' traces, which keep the raw nanoseconds; a ``Summary`` is always derived, never stored.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from edgebench.records.artifact import Fidelity, ModelIdentity, WeightsInfo
+from edgebench.records.base import Record, TensorSpec
+from edgebench.records.catalog import PublishedFigure, TargetSpec
+from edgebench.records.plan import Option, Schedule
+
+RUN_SCHEMA = 1
+Validity = Literal["VALID", "SUSPECT", "INVALID", "FAILED"]
+
+
+class DeviceFacts(Record, frozen=True, kw_only=True):
+    """What the device said about itself.
+
+    ``id`` is stable between runs; ``clusters`` are the cores by maximum frequency, fastest first.
+    """
+
+    id: str
+    model: str
+    soc: str | None
+    os_build: str
+    machine: str
+    clusters: tuple[tuple[int, ...], ...]
+    memory_bytes: int | None
+    governor: str | None
+    power_source: str | None
+    virtual: bool | None
+
+
+class CanaryReference(Record, frozen=True, kw_only=True):
+    """The device's undisturbed canaries, per core set and OS build. ``new`` on the run that established it."""
+
+    clock_ns: int
+    throughput_ns: int
+    memory_ns: int
+    probes: int
+    source: Literal["library", "numpy"]
+    new: bool = False
+
+
+class Identity(Record, frozen=True, kw_only=True):
+    """The identity card: every field that makes two latencies unlike. Two results are compared field by field."""
+
+    model: str
+    model_source: str
+    model_source_version: str
+    weights: str
+    weights_sha256: str
+    reparameterized: bool
+    artifact: str
+    format: str
+    precision_stored: str
+    precision_computed: str | None
+    runtime: str
+    runtime_version: str | None
+    runtime_options: dict[str, Option]
+    inputs: dict[str, tuple[int, ...]]
+    threads: int
+    cores: tuple[int, ...]
+    agent: str
+    canary_source: str | None
+    gate: str
+    device_id: str
+    device_model: str
+    soc: str | None
+    os_build: str
+    machine: str
+    governor: str | None
+    power_source: str | None
+
+
+class LaunchRecord(Record, frozen=True, kw_only=True):
+    """One launch of a series. ``trace`` is relative to the run's folder; a FAILED launch may have none.
+
+    ``gate`` says how the gate ended. ``used`` is false for INVALID and FAILED launches, which are kept and shown.
+    """
+
+    index: int
+    kind: Literal["measure", "profile"]
+    session: int
+    started_utc: str
+    gate: str
+    gate_wait_ms: int
+    trace: str | None
+    validity: Validity
+    reasons: tuple[str, ...]
+
+    @property
+    def used(self) -> bool:
+        """Whether its latency counts."""
+        return self.validity in ("VALID", "SUSPECT")
+
+
+class LayerRow(Record, frozen=True, kw_only=True):
+    """One row of a profile, already credited to a PyTorch module.
+
+    ``kind``: *kernel* is the module's own work, *layout* a conversion charged to ``module``, *unattributed* what no module
+    owns. ``ms`` is the median over the profiled iterations; ``share`` is of the layer sum. ``fused`` lists the other modules
+    that the kernel also computes.
+    """
+
+    module: str
+    op: str
+    kind: Literal["kernel", "layout", "unattributed"]
+    ms: float
+    share: float
+    macs: int
+    bytes: int | None
+    fused: tuple[str, ...] = ()
+    kernels: tuple[str, ...] = ()
+
+
+class ProfileRecord(Record, frozen=True, kw_only=True):
+    """The layers of one series, with what the profiler itself cost.
+
+    ``layer_sum_ms`` against ``profiled_ms`` is what the profiler did not see; ``profiled_ms`` against the unprofiled median
+    is what it cost.
+    """
+
+    layers: tuple[LayerRow, ...]
+    layer_sum_ms: float
+    profiled_ms: float
+    iterations: int
+    attributed_share: float
+    layout_share: float
+
+
+class Series(Record, frozen=True, kw_only=True):
+    """One row of a run: one artifact on one runtime with one set of options, and all its launches."""
+
+    label: str
+    model: ModelIdentity
+    weights: WeightsInfo
+    artifact: str
+    inputs: tuple[TensorSpec, ...]
+    fidelity: Fidelity
+    published: tuple[PublishedFigure, ...]
+    identity: Identity
+    launches: tuple[LaunchRecord, ...] = ()
+    profile: ProfileRecord | None = None
+    not_profiled: str | None = None
+
+
+class RunPolicy(Record, frozen=True, kw_only=True):
+    """How long to go on. ``looks`` are the launch counts at which stopping is considered; the last is the cap."""
+
+    looks: tuple[int, ...] = (6, 10)
+    ci_target: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    max_time_s: float | None = None
+    sessions: int = 1
+    session_gap_s: float = 600.0
+    gate: bool = True
+    profile: bool = True
+    replace_at_most: float = 1.0
+
+
+class RunRecord(Record, frozen=True, kw_only=True):
+    """run.json. Saved after every launch, atomically."""
+
+    schema: int = RUN_SCHEMA
+    run_id: str
+    tool_version: str
+    command: tuple[str, ...]
+    started_utc: str
+    ended_utc: str | None = None
+    state: Literal["running", "interrupted", "complete"]
+    target: TargetSpec
+    device: DeviceFacts
+    reference: CanaryReference | None
+    policy: RunPolicy
+    schedule: Schedule
+    series: tuple[Series, ...]
+
+
+class Summary(Record, frozen=True, kw_only=True):
+    """What the launches of a series say, derived from their traces.
+
+    ``median_ms`` is the median over the used launches of each launch's median; ``ci95_ms`` is its 95 % interval, which covers
+    this device in this session; ``p90_ms`` is the median of the launches' own p90 and null under 100 iterations a launch.
+    """
+
+    median_ms: float | None
+    ci95_ms: tuple[float, float] | None
+    p90_ms: float | None
+    min_ms: float | None
+    launch_medians_ms: tuple[float, ...]
+    launches: int
+    launches_suspect: int
+    launches_invalid: int
+    launches_failed: int
+    iterations: int
+    memory_peak_bytes: int | None
+    session_medians_ms: tuple[float, ...] = ()
+    verdict: Literal["VALID", "SUSPECT", "INVALID"]
+    reasons: tuple[str, ...]

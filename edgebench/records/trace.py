@@ -1,0 +1,177 @@
+"""trace.jsonl: what one launch wrote, a row a line. Both agents are held to these records by tests.
+
+Times are integer nanoseconds of CLOCK_MONOTONIC. What an agent cannot read is null.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+from edgebench.records.base import Record
+from edgebench.records.plan import Option
+
+TRACE_SCHEMA = 1
+R = TypeVar("R")
+
+
+class HeaderRow(Record, frozen=True, kw_only=True, tag_field="type", tag="header"):
+    """Who measures, on what, and where the kernel really put it (``cores_allowed`` is read back)."""
+
+    schema: int
+    plan_id: str
+    mode: str
+    agent: str
+    agent_version: str
+    clock: str
+    t_ns: int
+    boot_minus_monotonic_ns: int | None
+    pid: int
+    host: dict[str, str]
+    cores_requested: tuple[int, ...]
+    cores_allowed: tuple[int, ...]
+    canary_source: Literal["library", "numpy"] | None
+
+
+class LoadRow(Record, frozen=True, kw_only=True, tag_field="type", tag="load"):
+    """The runtime was imported and the artifact loaded. ``resolved`` holds what the runtime says it will really do."""
+
+    artifact: int
+    t_ns: int
+    import_ns: int
+    load_ns: int
+    runtime_version: str
+    precision_computed: str
+    resolved: dict[str, Option]
+
+
+class CanaryRow(Record, frozen=True, kw_only=True, tag_field="type", tag="canaries"):
+    """The three canaries, ns for the same fixed work every time: lower is faster. See DESIGN "Canaries"."""
+
+    when: Literal["before", "between", "after"]
+    t_ns: int
+    settle_ns: int
+    clock_ns: int
+    throughput_ns: int
+    memory_ns: int
+
+
+class WarmupRow(Record, frozen=True, kw_only=True, tag_field="type", tag="warmup"):
+    """Iterations that do not count, and whether the latency had settled when they ended."""
+
+    artifact: int
+    t_ns: int
+    iterations_ns: tuple[int, ...]
+    settled: bool
+
+
+class IterationsRow(Record, frozen=True, kw_only=True, tag_field="type", tag="iterations"):
+    """A block of timed iterations between two canaries: ns per stage, the core each ran on, and how many were dropped."""
+
+    artifact: int
+    t_ns: int
+    stages: dict[str, tuple[int, ...]]
+    cores: tuple[int, ...]
+    dropped: int
+
+
+class TelemetryRow(Record, frozen=True, kw_only=True, tag_field="type", tag="telemetry"):
+    """What the device said between two blocks. Counters are totals since the process or the machine started."""
+
+    t_ns: int
+    frequency_khz: dict[str, int]
+    temperature_c: dict[str, float]
+    steal_ms: float | None
+    involuntary_switches: int | None
+    major_faults: int | None
+    cpu_time_ns: int | None
+
+
+class OutputRow(Record, frozen=True, kw_only=True, tag_field="type", tag="output"):
+    """A raw output file that a verify launch wrote."""
+
+    artifact: int
+    batch: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    path: str
+
+
+class LayerTiming(Record, frozen=True, kw_only=True):
+    """One kernel of a profile launch: ns of each profiled iteration, in the runtime's own names."""
+
+    name: str
+    op: str
+    times_ns: tuple[int, ...]
+    bytes_moved: int | None = None
+
+
+class LayersRow(Record, frozen=True, kw_only=True, tag_field="type", tag="layers"):
+    """All kernels of a profile launch. ``graph`` is the optimised graph's file where the runtime can save it.
+
+    ``total_ns`` is the wall time of each profiled iteration, profiler on; it is not a latency.
+    """
+
+    artifact: int
+    t_ns: int
+    total_ns: tuple[int, ...]
+    layers: tuple[LayerTiming, ...]
+    graph: str | None = None
+
+
+class ErrorRow(Record, frozen=True, kw_only=True, tag_field="type", tag="error"):
+    """The launch failed and says why; no end row follows."""
+
+    t_ns: int
+    code: str
+    message: str
+
+
+class EndRow(Record, frozen=True, kw_only=True, tag_field="type", tag="end"):
+    """The last row; a trace without it is a failed launch."""
+
+    t_ns: int
+    boot_minus_monotonic_ns: int | None
+    rows: int
+    iterations: int
+    memory_peak_bytes: int | None
+
+
+TraceRow = (
+    HeaderRow
+    | LoadRow
+    | CanaryRow
+    | WarmupRow
+    | IterationsRow
+    | TelemetryRow
+    | OutputRow
+    | LayersRow
+    | ErrorRow
+    | EndRow
+)
+
+
+class Trace(Record, frozen=True, kw_only=True):
+    """The rows of one launch in order; ``rows[0]`` is the header."""
+
+    rows: tuple[TraceRow, ...]
+
+    def of(self, kind: type[R]) -> tuple[R, ...]:
+        """The rows of one kind, in order."""
+        return tuple(row for row in self.rows if isinstance(row, kind))
+
+    @property
+    def header(self) -> HeaderRow:
+        """The first row."""
+        return self.of(HeaderRow)[0]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the launch reached its end."""
+        return bool(self.rows) and isinstance(self.rows[-1], EndRow)
+
+    @property
+    def error(self) -> ErrorRow | None:
+        """The row that says why the launch failed, if it does."""
+        errors = self.of(ErrorRow)
+        return errors[0] if errors else None

@@ -1,0 +1,44 @@
+"""What a runtime is to the rest of edgebench. Each runtime is one folder with these nouns."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import Protocol
+
+from edgebench.errors import NotInstalled
+from edgebench.records import Artifact, LayersRow, ProfileRecord
+from edgebench.records.plan import Option
+
+
+class Runtime(Protocol):
+    """How an artifact is deployed, launched and its layers named on one inference runtime."""
+
+    name: str
+    format: str
+    """The artifact format that it loads."""
+    not_profiled: str | None
+    """Why there are no layers on this runtime, or None where there are."""
+
+    def require_installed(self) -> None:
+        """Raises NotInstalled with the command that installs it."""
+
+    def version(self) -> str:
+        """The version that a launch will load, without importing it."""
+
+    def check_precision(self, precision: str, machine: str) -> None:
+        """Raises PrecisionRefused where this runtime would not compute in ``precision`` on ``machine`` (uname -m)."""
+
+    def options(self, precision: str, threads: int) -> dict[str, Option]:
+        """Every option that a launch sets, resolved; parity and timing use the same."""
+
+    def attribute(self, artifact: Artifact, folder: Path, layers: LayersRow) -> ProfileRecord:
+        """Credits the kernels of a profile launch to the modules of the artifact in ``folder``."""
+
+
+def require_package(package: str, install: str) -> None:
+    """Raises NotInstalled unless the distribution ``package`` is here; does not import it."""
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        raise NotInstalled(f"{package} is not installed", hint=f"run: {install}") from None
