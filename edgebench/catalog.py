@@ -5,6 +5,7 @@ Nothing here imports PyTorch: listing the catalogue and suggesting names must be
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import re
@@ -26,6 +27,8 @@ Kind = Literal["catalogue", "timm", "torchvision", "factory", "onnx", "ncnn"]
 
 _FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _PACKAGE = re.compile(r"(timm|torchvision):[\w.\-/]+")
+_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*")
+_STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 _UNKNOWN_KEY = re.compile(r"unknown field `(?P<key>[^`]*)`")
 _FORMS = (
     "a catalogue name (edgebench models), timm:NAME, torchvision:NAME, package.module:factory, FILE.onnx or FILE.param"
@@ -210,20 +213,78 @@ def _read(kind: type[T], path: Path) -> T:
         raise _invalid(path, f"{where}.{unknown['key']}", "there is no such key", hint) from error
 
 
-def _exact_path(kind: type[Any], value: Any, where: str) -> str:
-    """Names the keys that msgspec leaves as ``[...]`` in the path to a fault.
+def _exact_path(kind: type[Any], value: object, where: str) -> str:
+    """``where`` with the keys named that msgspec leaves as ``[...]``, its step into a mapping of free keys.
 
-    For each such step, the fault lies below the first key whose mapping, reduced to that key alone, still fails there.
+    Such a step goes through the first key whose mapping, cut down to that key alone, still fails at ``where``.
     """
-    before, step, after = where.partition("[...]")
-    if not step:
-        return where
-    for key in _at(value, before):
-        alone = _with_only(value, before, key)
+    value = copy.deepcopy(value)
+    node: Any = value
+    exact = "$"
+    for name, index in _STEP.findall(where):
+        key: Any = int(index) if index.isdigit() else name
+        if index == "...":
+            key = _key_at_fault(kind, value, node, where)
+            exact += f".{key}"
+        else:
+            exact += f"[{index}]" if index else f".{name}"
+        node = node[key]
+    return exact
+
+
+def _key_at_fault(kind: type[Any], value: object, mapping: dict[str, object], where: str) -> str:
+    """The key of ``mapping`` (a part of ``value``) through which ``where`` leads; ``mapping`` is cut down to it."""
+    entries = dict(mapping)
+    for key, entry in entries.items():
+        mapping.clear()
+        mapping[key] = entry
         try:
-            convert(kind, alone, path="", hint="")
+            convert(kind, value, path="", hint="")
         except InvalidFile as error:
             if error.where == where:
-                tail = _exact_path(kind, alone, f"{before}.{key}{after}")
-                return tail
-    return where
+                return key
+    raise AssertionError(f"no key of the mapping fails at {where}")
+
+
+def _known_keys() -> list[str]:
+    records = (ModelFamily, ModelVariant, PublishedFigure, TargetSpec, GateLimits)
+    return sorted({field.name for record in records for field in msgspec.structs.fields(record)})
+
+
+def _check_family(family: ModelFamily, path: Path) -> None:
+    """What types cannot say. Raises InvalidFile with the path to the key."""
+    if family.family != path.stem:
+        raise _invalid(path, "$.family", f"is {family.family!r}, the file is {path.name}", "give both the same name")
+    for index, name in enumerate(family.default):
+        if name not in family.variants:
+            raise _invalid(path, f"$.default[{index}]", f"there is no variant {name!r}", "name one of the variants")
+    if family.family in family.variants and family.default != (family.family,):
+        problem = "a variant that bears the family's name must be its one default"
+        raise _invalid(path, "$.default", problem, "rename the variant, or make it the default")
+    for name, variant in family.variants.items():
+        _check_variant(name, variant, path)
+
+
+def _check_variant(name: str, variant: ModelVariant, path: Path) -> None:
+    where = f"$.variants.{name}"
+    if not _NAME.fullmatch(name):
+        raise _invalid(path, where, "is no name", "letters, digits, '_', '-' and '.' make a name")
+    if not (_PACKAGE.fullmatch(variant.build) or _FACTORY.fullmatch(variant.build)):
+        forms = "timm:NAME, torchvision:NAME or package.module:factory"
+        raise _invalid(path, f"{where}.build", f"{variant.build!r} cannot be built", f"write {forms}")
+    if not variant.inputs:
+        raise _invalid(path, f"{where}.inputs", "is empty", "name each input and its shape")
+    for key, shape in variant.inputs.items():
+        if shape[0] != 1:
+            raise _invalid(path, f"{where}.inputs.{key}[0]", f"is {shape[0]}, not 1", "shapes start with batch 1")
+
+
+def _read_target(path: Path) -> TargetSpec:
+    target = _read(TargetSpec, path)
+    if target.name != path.stem:
+        raise _invalid(path, "$.name", f"is {target.name!r}, the file is {path.name}", "give both the same name")
+    return target
+
+
+def _invalid(path: Path, where: str, problem: str, hint: str) -> InvalidFile:
+    return InvalidFile(str(path), where, problem, hint=hint)

@@ -23,7 +23,7 @@
 #define CLOCK_STEPS 1000000
 #define THROUGHPUT_STEPS 600000
 #define LANES 10
-/* Larger than the L2 of any core sold so far (Apple's clusters share 32 MiB at most among cores, x86 has 1 to 4). */
+/* Larger than the L2 that a core of a phone, a board or a PC can reach (0.1 to 16 MiB). */
 #define MEMORY_BYTES (32u << 20)
 
 typedef void (*work)(void);

@@ -1,1 +1,1 @@
-"""TBD."""
+"""Devices: identity, cores, clocks, thermals, power."""

@@ -67,6 +67,8 @@ class Gate:
             readings.append((now_s, temperature_c))
             if self.limits.start_max_c is not None and temperature_c > self.limits.start_max_c:
                 return f"{temperature_c:.1f} °C, starts at {self.limits.start_max_c:.1f} °C"
+            if now_s - readings[0][0] < POLL_S:
+                return "one reading does not say whether the temperature is steady"
             recent = [value for at_s, value in readings if now_s - at_s <= SLOPE_WINDOW_S]
             if max(recent) - min(recent) > SLOPE_LIMIT_C:
                 return f"temperature moved by {max(recent) - min(recent):.1f} °C in {SLOPE_WINDOW_S:.0f} s"

@@ -11,8 +11,8 @@ from pathlib import Path
 from edgebench.errors import UnknownName
 from edgebench.files import full_disk_is_said, write_atomic
 from edgebench.records import RunRecord, Series, Trace
-from edgebench.records.codec import decode_trace, encode
-from edgebench.records.migrate import decode_versioned
+from edgebench.records.codec import encode
+from edgebench.records.migrate import decode_versioned, decode_versioned_trace
 
 DEFAULT_RUNS_DIR = Path("reports") / "runs"
 
@@ -53,7 +53,7 @@ class RunStore:
     def traces(self, series: Series) -> Mapping[int, Trace]:
         """The traces of a series' launches by launch index; launches without a trace are left out. Raises InvalidFile."""
         return {
-            launch.index: decode_trace((self.folder / launch.trace).read_bytes(), path=launch.trace)
+            launch.index: decode_versioned_trace((self.folder / launch.trace).read_bytes(), path=launch.trace)
             for launch in series.launches
             if launch.trace is not None and (self.folder / launch.trace).is_file()
         }

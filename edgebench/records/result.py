@@ -7,7 +7,7 @@ from typing import Literal
 from edgebench.records.artifact import Fidelity
 from edgebench.records.base import Record
 from edgebench.records.catalog import PublishedFigure
-from edgebench.records.run import Identity
+from edgebench.records.run import Identity, NotMeasured
 
 RESULT_SCHEMA = 1
 
@@ -36,8 +36,8 @@ class Result(Record, frozen=True, kw_only=True):
 
     ``median_ms``, ``ci95_ms`` and ``p90_ms`` are defined as in ``Summary``; null where no launch was usable.
     The launch counts mean what they mean in ``Summary``. ``weights`` is the description that must stand beside every
-    latency (such as "random weights"). ``device`` is what was found, ``target`` what was asked for. ``rank`` is set only
-    by a comparison; results that the measurements cannot separate share one.
+    latency (such as "random weights"). ``device`` is what was found, ``target`` what was asked for. Only a comparison
+    sets ``rank``; results that the measurements cannot separate share one.
     """
 
     run_id: str
@@ -68,6 +68,7 @@ class Result(Record, frozen=True, kw_only=True):
     memory_peak_bytes: int | None
     verdict: Literal["VALID", "SUSPECT", "INVALID"]
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     parity: Fidelity
     layers: tuple[ResultLayer, ...] = ()
     not_profiled: str | None = None
@@ -85,3 +86,4 @@ class ResultDocument(Record, frozen=True, kw_only=True):
 
     schema: int = RESULT_SCHEMA
     results: tuple[Result, ...]
+    not_measured: tuple[NotMeasured, ...] = ()

@@ -150,6 +150,18 @@ class Series(Record, frozen=True, kw_only=True):
     not_profiled: str | None = None
 
 
+class NotMeasured(Record, frozen=True, kw_only=True):
+    """Something that was asked for and could not be measured; ``asked`` is false for a runtime that was only a default."""
+
+    model: str
+    runtime: str
+    precision: str
+    code: str
+    message: str
+    hint: str
+    asked: bool
+
+
 class RunPolicy(Record, frozen=True, kw_only=True):
     """How long to go on. ``looks`` are the launch counts at which stopping is considered; the last is the cap."""
 
@@ -179,6 +191,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     policy: RunPolicy
     schedule: Schedule
     series: tuple[Series, ...]
+    not_measured: tuple[NotMeasured, ...] = ()
 
 
 class Summary(Record, frozen=True, kw_only=True):

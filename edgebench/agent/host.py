@@ -1,0 +1,150 @@
+"""What the agent asks of the kernel: where it may run, which clocks there are, how the device feels."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import resource
+import signal
+import sys
+import threading
+import time
+from typing import Callable, Dict, List, Optional, Tuple
+
+from .wire import Json, TraceWriter
+
+# Python's own watchdog thread needs the interpreter lock, which a hung C call may hold for ever: after this much more
+# the kernel ends the process.
+ALARM_AFTER_DEADLINE_S = 2.0
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def pin(cores: List[int], threads: int) -> None:
+    """Binds this process, and so every thread it starts later, to ``cores``. What became of it is read back, not raised.
+
+    Must run before numpy or a runtime is imported: their worker threads inherit the affinity when they start.
+    """
+    for variable in _THREAD_VARIABLES:
+        os.environ[variable] = str(threads)
+    try:
+        os.sched_setaffinity(0, cores)
+    except OSError as error:
+        print("cannot pin to cores {}: {}".format(cores, error), file=sys.stderr)  # noqa: T201
+
+
+def allowed_cores() -> Tuple[int, ...]:
+    """The cores that any thread of this process may run on, read back from the kernel."""
+    cores = set()
+    for task in os.listdir("/proc/self/task"):
+        try:
+            cores |= os.sched_getaffinity(int(task))
+        except ProcessLookupError:  # the thread ended since the listing
+            continue
+    return tuple(sorted(cores))
+
+
+def core_reader() -> Callable[[], int]:
+    """A function that tells the core the caller runs on, -1 where libc cannot say."""
+    try:
+        function = ctypes.CDLL(None).sched_getcpu
+    except (OSError, AttributeError):
+        return lambda: -1
+    function.argtypes = []
+    function.restype = ctypes.c_int
+    reader: Callable[[], int] = function
+    return reader
+
+
+def boot_minus_monotonic_ns() -> Optional[int]:
+    """CLOCK_BOOTTIME - CLOCK_MONOTONIC: it grows by the time the device was suspended. None where there is no boot clock."""
+    try:
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
+    except (AttributeError, OSError):
+        return None
+
+
+def facts() -> Dict[str, str]:
+    """The machine as the interpreter sees it."""
+    return {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+    }
+
+
+def telemetry(cores: List[int], thermal_zones: Dict[str, str]) -> Json:
+    """The fields of a telemetry row: what cannot be read is absent from its map, or None."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "frequency_khz": _frequencies_khz(cores),
+        "temperature_c": _temperatures_c(thermal_zones),
+        "steal_ms": _steal_ms(cores),
+        "involuntary_switches": usage.ru_nivcsw,
+        "major_faults": usage.ru_majflt,
+        "cpu_time_ns": time.process_time_ns(),
+    }
+
+
+def memory_peak_bytes() -> Optional[int]:
+    """VmHWM. Not ru_maxrss: that survives exec and would report the peak of the process that started this one."""
+    for line in (_read("/proc/self/status") or "").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def start_watchdog(deadline_s: float, trace: TraceWriter) -> None:
+    """Ends this process with an error row ``deadline`` once ``deadline_s`` are over, whatever the main thread does."""
+
+    def watch() -> None:
+        time.sleep(deadline_s)
+        trace.row("error", code="deadline", message="the plan's deadline of {:g} s passed".format(deadline_s))
+        os._exit(1)
+
+    threading.Thread(target=watch, name="watchdog", daemon=True).start()
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, deadline_s + ALARM_AFTER_DEADLINE_S)
+
+
+def _frequencies_khz(cores: List[int]) -> Dict[str, int]:
+    found = {}
+    for core in cores:
+        text = _read("/sys/devices/system/cpu/cpu{}/cpufreq/scaling_cur_freq".format(core))
+        if text is not None and text.strip().isdigit():
+            found[str(core)] = int(text)
+    return found
+
+
+def _temperatures_c(zones: Dict[str, str]) -> Dict[str, float]:
+    found = {}
+    for name, path in zones.items():
+        try:
+            value = float(_read(path) or "")
+        except ValueError:
+            continue
+        found[name] = celsius(value)
+    return found
+
+
+def celsius(value: float) -> float:
+    """A thermal zone's reading: the kernel promises m°C, phones also give d°C and °C (shown by their magnitude)."""
+    if abs(value) >= 2000:
+        return value / 1000
+    return value / 10 if abs(value) >= 200 else value
+
+
+def _steal_ms(cores: List[int]) -> Optional[float]:
+    """The eighth figure of the used cores' lines in /proc/stat: time that the hypervisor gave to others."""
+    names = {"cpu{}".format(core) for core in cores}
+    ticks = [int(f[8]) for f in map(str.split, (_read("/proc/stat") or "").splitlines()) if f and f[0] in names and len(f) > 8]
+    return sum(ticks) * 1000.0 / os.sysconf("SC_CLK_TCK") if ticks else None
+
+
+def _read(path: str) -> Optional[str]:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return None

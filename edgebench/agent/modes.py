@@ -1,0 +1,162 @@
+"""What a launch does, by the plan's mode. Every function writes its rows and returns how many iterations counted."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Callable, Dict, Optional
+
+from . import host, sessions, tensors
+from .canary import Canaries
+from .timing import Progress, quiet_interpreter, timed_block, warm_up
+from .wire import AgentError, Json, TraceWriter
+
+# The profiler stores every kernel of every run: enough for a median, little enough to stay quick to write.
+PROFILE_ITERATIONS_MIN = 30
+PROFILE_ITERATIONS_MAX = 200
+
+
+class Launch:
+    """One plan under way: the trace, the canaries and how to look at the device."""
+
+    def __init__(self, plan: Json, trace: TraceWriter, canaries: Optional[Canaries]) -> None:
+        self.plan = plan
+        self.trace = trace
+        self._canaries = canaries
+        self.schedule: Json = plan["schedule"]
+
+    @property
+    def canaries(self) -> Canaries:
+        """The canaries of a mode that has them."""
+        if self._canaries is None:
+            raise AgentError("internal", "mode {} has no canaries".format(self.plan["mode"]))
+        return self._canaries
+
+    def look(self) -> None:
+        """A telemetry row."""
+        self.trace.row("telemetry", **host.telemetry(self.plan["cores"], self.plan["thermal_zones"]))
+
+    def sing(self, when: str) -> None:
+        """A canaries row; before anything is timed the clock settles first."""
+        settle_ns = self.canaries.settle(self.schedule["settle_max_ms"]) if when == "before" else 0
+        self.trace.row("canaries", **self.canaries.read(when, settle_ns))
+
+    def load(self, index: int, profile_into: Optional[str] = None) -> sessions.Session:
+        """Loads an artifact and writes its load row, with the cores that its threads were really given."""
+        artifact = self.plan["artifacts"][index]
+        start = time.monotonic_ns()
+        runtime = sessions.import_runtime(self.plan["runtime"])
+        imported = time.monotonic_ns()
+        request = sessions.Request(
+            artifact["files"], self.plan["options"], self.plan["threads"], self.plan["work_dir"], profile_into
+        )
+        session = runtime.load(request)
+        loaded = time.monotonic_ns()
+        self.trace.row(
+            "load",
+            artifact=index,
+            t_ns=start,
+            import_ns=imported - start,
+            load_ns=loaded - imported,
+            runtime_version=session.version,
+            precision_computed=session.precision_computed,
+            resolved=dict(session.resolved, cores=",".join(map(str, host.allowed_cores()))),
+        )
+        return session
+
+    def warm_up(self, run: Callable[[], object]) -> None:
+        """A warmup row."""
+        s = self.schedule
+        start = time.monotonic_ns()
+        durations, settled = warm_up(run, s["warmup_window"], s["warmup_tolerance"], s["warmup_max_ms"])
+        self.trace.row("warmup", artifact=0, t_ns=start, iterations_ns=durations, settled=settled)
+
+
+def measure(launch: Launch) -> int:
+    """Times one artifact between canaries."""
+    session = launch.load(0)
+    run = session.prepare(tensors.read_batch(launch.plan["artifacts"][0]["batches"][0]))
+    core = host.core_reader()
+    progress = Progress(launch.schedule)
+    with quiet_interpreter():
+        launch.look()
+        launch.sing("before")
+        launch.warm_up(run)
+        while True:
+            most, least, limit_ns = progress.limits()
+            dropped = progress.drop
+            start = time.monotonic_ns()
+            durations, cores = timed_block(run, core, most, least, limit_ns)
+            counted = progress.take(durations)
+            stages = {"net": counted}
+            launch.trace.row(
+                "iterations", artifact=0, t_ns=start, stages=stages, cores=cores[dropped:], dropped=dropped
+            )
+            launch.look()
+            if progress.done:
+                break
+            launch.sing("between")
+        launch.sing("after")
+        launch.look()
+    return progress.kept
+
+
+def profile(launch: Launch) -> int:
+    """Times the layers of one artifact; the canaries tell how disturbed that was."""
+    session = launch.load(0, profile_into=launch.plan["work_dir"])
+    run = session.prepare(tensors.read_batch(launch.plan["artifacts"][0]["batches"][0]))
+    least = max(PROFILE_ITERATIONS_MIN, launch.schedule["iterations_min"])
+    with quiet_interpreter():
+        launch.look()
+        launch.sing("before")
+        launch.warm_up(run)
+        limit_ns = launch.schedule["measure_ms"] * 1000000
+        start = time.monotonic_ns()
+        durations, _ = timed_block(run, lambda: -1, max(PROFILE_ITERATIONS_MAX, least), least, limit_ns)
+        launch.sing("after")
+        launch.look()
+    layers = session.layers(len(durations))
+    launch.trace.row(
+        "layers", artifact=0, t_ns=start, total_ns=durations, layers=layers, graph=session.optimized_graph
+    )
+    return len(durations)
+
+
+def verify(launch: Launch) -> int:
+    """Runs every batch of every artifact once and writes the outputs as raw files."""
+    runs = 0
+    for index, artifact in enumerate(launch.plan["artifacts"]):
+        session = launch.load(index)
+        for number, batch in enumerate(artifact["batches"]):
+            outputs = session.run(tensors.read_batch(batch), artifact["outputs"])
+            if len(outputs) != len(artifact["outputs"]):
+                text = "{} outputs where the plan names {}".format(len(outputs), len(artifact["outputs"]))
+                raise AgentError("bad_plan", text)
+            for place, (name, array) in enumerate(zip(artifact["outputs"], outputs)):
+                file = "artifact{}_batch{}_output{}.raw".format(index, number, place)
+                path = os.path.join(launch.plan["work_dir"], file)
+                row = tensors.write(array, path)
+                launch.trace.row("output", artifact=index, batch=number, name=name, path=path, **row)
+            runs += 1
+    return runs
+
+
+def canary(launch: Launch) -> int:
+    """The canaries alone, once."""
+    launch.look()
+    launch.sing("before")
+    launch.look()
+    return 0
+
+
+def by_name(mode: str) -> Callable[[Launch], int]:
+    """The function of a mode that ``wire.check_plan`` let through."""
+    modes: Dict[str, Callable[[Launch], int]] = {
+        "measure": measure,
+        "profile": profile,
+        "verify": verify,
+        "canary": canary,
+    }
+    return modes[mode]
+
+

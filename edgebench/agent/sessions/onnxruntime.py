@@ -1,0 +1,123 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any, Callable, Dict, List
+
+import onnxruntime as ort
+
+from ..wire import AgentError, Json
+from . import Request, file, required
+from .ort_profile import read_layers
+
+_LEVELS = {
+    "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+_MODES = {"sequential": ort.ExecutionMode.ORT_SEQUENTIAL, "parallel": ort.ExecutionMode.ORT_PARALLEL}
+# What ONNX Runtime says of an operator that it has no kernel or no definition for.
+_UNSUPPORTED = ("is not a registered function/op", "Could not find an implementation for", "No Op registered for")
+_SEVERITY_ERROR = 3
+
+
+class OrtSession:
+    """An InferenceSession whose provider and options were read back."""
+
+    version: str = ort.__version__
+    # Its CPU kernels compute fp32: fp16 graphs get casts around every kernel (the controller refuses them).
+    precision_computed = "fp32"
+
+    def __init__(self, request: Request) -> None:
+        options = _session_options(request)
+        provider = required("provider", request.options)
+        self._profiled = request.profile_into is not None
+        self.optimized_graph = options.optimized_model_filepath or None
+        self._session = _load(file("onnx", request), options, provider)
+        used = self._session.get_providers()
+        if used[0] != provider:
+            raise AgentError("load_failed", "asked for {}, ONNX Runtime took {}".format(provider, used))
+        read_back = self._session.get_session_options()
+        self.resolved: Dict[str, Any] = {
+            "provider": used[0],
+            "intra_op_threads": read_back.intra_op_num_threads,
+            "inter_op_threads": read_back.inter_op_num_threads,
+            "execution_mode": _name(_MODES, read_back.execution_mode),
+            "graph_optimization": _name(_LEVELS, read_back.graph_optimization_level),
+            "memory_arena": read_back.enable_cpu_mem_arena,
+            "memory_pattern": read_back.enable_mem_pattern,
+        }
+
+    def run(self, inputs: Dict[str, Any], outputs: List[str]) -> List[Any]:
+        """The named outputs."""
+        try:
+            return list(self._session.run(outputs, inputs))
+        except _ort_errors() as error:
+            raise AgentError("run_failed", _first_line(error)) from error
+
+    def prepare(self, inputs: Dict[str, Any]) -> Callable[[], object]:
+        """``session.run`` with everything bound; fails here, not in the timed loop, where the inputs do not fit."""
+        names = [output.name for output in self._session.get_outputs()]
+        self.run(inputs, names)
+        return functools.partial(self._session.run, names, inputs)
+
+    def layers(self, iterations: int) -> List[Json]:
+        """Ends profiling and reads the last ``iterations`` runs from its file."""
+        if not self._profiled:
+            raise AgentError("internal", "the session was loaded without profiling")
+        return read_layers(self._session.end_profiling(), iterations)
+
+
+def load(request: Request) -> OrtSession:
+    """The artifact's file with role ``onnx``."""
+    return OrtSession(request)
+
+
+def _session_options(request: Request) -> Any:
+    wanted = request.options
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = request.threads
+    options.inter_op_num_threads = required("inter_op_threads", wanted)
+    options.execution_mode = _chosen(_MODES, "execution_mode", wanted)
+    options.graph_optimization_level = _chosen(_LEVELS, "graph_optimization", wanted)
+    options.log_severity_level = _SEVERITY_ERROR
+    if request.profile_into is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = os.path.join(request.profile_into, "profile")
+        options.optimized_model_filepath = os.path.join(request.profile_into, "optimized.onnx")
+    return options
+
+
+def _load(path: str, options: Any, provider: str) -> Any:
+    try:
+        return ort.InferenceSession(path, options, providers=[provider])
+    except _ort_errors() as error:
+        text = _first_line(error)
+        unsupported = any(sign in text for sign in _UNSUPPORTED)
+        raise AgentError("unsupported_operator" if unsupported else "load_failed", text) from error
+
+
+def _ort_errors() -> Any:
+    """Everything that ONNX Runtime's binding raises; its own classes share no base but Exception."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = [kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    return tuple(own) + (RuntimeError, ValueError)
+
+
+def _chosen(table: Dict[str, Any], option: str, wanted: Json) -> Any:
+    value = required(option, wanted)
+    if value not in table:
+        raise AgentError("bad_plan", "{} is {!r}; known: {}".format(option, value, ", ".join(table)))
+    return table[value]
+
+
+def _name(table: Dict[str, Any], value: Any) -> str:
+    return next((name for name, known in table.items() if known == value), str(value))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

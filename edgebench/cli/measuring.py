@@ -1,0 +1,99 @@
+"""What run, compare and profile share: flags to a request and an order, and results to the screen."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from edgebench.analyze.statistics import LOOKS, looks_until
+from edgebench.catalog import resolve_target
+from edgebench.cli.context import print_json, stderr_console, stdout_console
+from edgebench.cli.options import MeasuringFlags
+from edgebench.errors import EXIT_ERROR, EXIT_NO_VALID_MEASUREMENT, EXIT_OK, NoValidMeasurement
+from edgebench.measure.measuring import Order
+from edgebench.measure.prepare import Bench, Request
+from edgebench.records import NotMeasured, Result, ResultDocument, RunPolicy, RunRecord, Schedule
+
+if TYPE_CHECKING:
+    from edgebench.measure.store import RunStore
+
+DEFAULT_LAUNCHES = 10
+
+
+def request_of(models: tuple[str, ...], flags: MeasuringFlags, bench: Bench) -> Request:
+    """The request that the flags make, with the target's and the device's defaults filled in. Raises UsageError."""
+    target = resolve_target(flags.target)
+    threads = flags.threads or target.threads
+    cores = flags.cores or target.cores
+    return Request(
+        models=models,
+        runtimes=flags.runtimes or target.runtimes,
+        asked_runtimes=flags.runtimes is not None,
+        precisions=flags.precisions,
+        threads=threads,
+        cores=bench.device.parse_cores(cores, threads) if cores else bench.device.default_cores(threads),
+        weights=flags.weights,
+        input_size=flags.input_size,
+        batch=flags.batch,
+        rebuild=flags.rebuild,
+    )
+
+
+def order_of(flags: MeasuringFlags, *, profile: bool) -> Order:
+    """How long to go on. Without --ci there is one look, at the cap, so that its interval pays for no other."""
+    cap = flags.launches or (LOOKS[-1] if flags.ci else DEFAULT_LAUNCHES)
+    return Order(
+        target=resolve_target(flags.target),
+        policy=RunPolicy(
+            looks=looks_until(cap) if flags.ci else (cap,),
+            ci_target=flags.ci,
+            max_time_s=flags.max_time,
+            sessions=flags.sessions,
+            gate=flags.gate,
+            profile=profile,
+        ),
+        schedule=Schedule(),
+        runs_dir=flags.runs_dir,
+        command=("edgebench", *sys.argv[1:]),
+    )
+
+
+def results_from(store: RunStore, record: RunRecord) -> list[Result]:
+    """The results of a run, from its traces."""
+    from edgebench.report.results import results_of
+
+    return results_of(record, [store.traces(series) for series in record.series])
+
+
+def print_results(results: list[Result], not_measured: tuple[NotMeasured, ...], *, as_json: bool) -> None:
+    """The document, or a panel a result with its layers by module."""
+    if as_json:
+        print_json(ResultDocument(results=tuple(results), not_measured=not_measured))
+        return
+    from edgebench.report.layers import layers_text
+    from edgebench.report.panel import result_panel
+
+    console = stdout_console()
+    for result in results:
+        console.print(result_panel(result))
+    for result in results:
+        console.print(layers_text(result))
+    for failure in not_measured:
+        stderr_console().print(
+            f"not measured: {failure.model} on {failure.runtime}: {failure.message}\nhint: {failure.hint}",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def status_of(results: list[Result], not_measured: tuple[NotMeasured, ...], *, strict: bool) -> int:
+    """The exit status. Raises NoValidMeasurement where no result has a number."""
+    if all(result.median_ms is None for result in results):
+        reasons = "; ".join(dict.fromkeys(reason for result in results for reason in result.reasons))
+        raise NoValidMeasurement(
+            f"nothing could be measured: {reasons}",
+            hint="the launches are kept: look at their traces and stderr under reports/runs",
+        )
+    if strict and any(result.verdict != "VALID" for result in results):
+        return EXIT_NO_VALID_MEASUREMENT
+    return EXIT_ERROR if any(failure.asked for failure in not_measured) else EXIT_OK

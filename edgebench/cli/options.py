@@ -1,0 +1,199 @@
+"""The flags that measuring verbs share, and how their texts become values."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from edgebench.cli.context import complete_runtimes, complete_targets
+
+F = TypeVar("F", bound=Callable[..., Any])
+_DURATION = re.compile(r"(?P<value>\d+(\.\d+)?)\s*(?P<unit>ms|s|m|h)?")
+_SECONDS = {None: 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Duration(click.ParamType[float]):
+    """``90s``, ``5m``, ``1h`` or plain seconds, as seconds."""
+
+    name = "duration"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds, above zero."""
+        if isinstance(value, float):
+            return value
+        found = _DURATION.fullmatch(value.strip())
+        if found is None or float(found["value"]) <= 0:
+            self.fail(f"{value!r} is no duration above zero; write 90s, 5m or 1h", param, ctx)
+        return float(found["value"]) * _SECONDS[found["unit"]]
+
+
+class Percentage(click.ParamType[float]):
+    """``1%`` or ``0.01``, as a ratio."""
+
+    name = "percentage"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """A ratio between 0.001 and 0.5."""
+        if isinstance(value, float):
+            return value
+        try:
+            ratio = float(value[:-1]) / 100.0 if value.endswith("%") else float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no percentage; write 1%", param, ctx)
+        if not 0.001 <= ratio <= 0.5:
+            self.fail(f"{value} is outside 0.1% to 50%", param, ctx)
+        return ratio
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """``a,b`` as a tuple without doubles, in the given order."""
+
+    name = "names"
+
+    def convert(
+        self, value: str | tuple[str, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """At least one name."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+        if not names:
+            self.fail("at least one name is needed", param, ctx)
+        return names
+
+
+class InputSize(click.ParamType[tuple[int, ...]]):
+    """``224`` (a square image), ``192x320`` (height x width) or a full shape ``1x3x224x224``."""
+
+    name = "size"
+
+    def convert(
+        self, value: str | tuple[int, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """One, two or more positive numbers."""
+        if isinstance(value, tuple):
+            return value
+        if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", value):
+            self.fail(f"{value!r} is no size; write 224, 192x320 or 1x3x224x224", param, ctx)
+        return tuple(int(part) for part in value.split("x"))
+
+
+@dataclass(frozen=True)
+class MeasuringFlags:
+    """The flags of run, compare and profile, as click hands them over."""
+
+    weights: Path | None
+    precisions: tuple[str, ...]
+    input_size: tuple[int, ...] | None
+    batch: int
+    rebuild: bool
+    target: str
+    runtimes: tuple[str, ...] | None
+    threads: int | None
+    cores: str | None
+    runs_dir: Path
+    launches: int | None
+    ci: float | None
+    max_time: float | None
+    sessions: int
+    gate: bool
+    strict: bool
+
+
+def measuring_options(function: Callable[..., int]) -> Callable[..., int]:
+    """Adds every flag of MeasuringFlags to a verb; its function gets them as ``flags``."""
+
+    @functools.wraps(function)
+    def collected(**given: Any) -> int:  # noqa: ANN401  (click hands over whatever was declared)
+        flags = MeasuringFlags(**{field.name: given.pop(field.name) for field in fields(MeasuringFlags)})
+        return function(flags=flags, **given)
+
+    return model_options(runs_option(_device_options(_effort_options(collected))))
+
+
+def model_options(function: F) -> F:
+    """What is deployed: weights, precision, shapes. Shared by the measuring verbs and export."""
+    return _decorated(
+        function,
+        click.option(
+            "--weights",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="Load a checkpoint (.pth or .safetensors), strictly. Without it weights are random.",
+        ),
+        click.option(
+            "--precision",
+            "precisions",
+            type=Names(),
+            default="fp32",
+            show_default=True,
+            help="fp32 or fp16, or both by a comma; each is a row of its own.",
+        ),
+        click.option("--input-size", type=InputSize(), help="224, 192x320 or a full shape 1x3x224x224."),
+        click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Images at once."),
+        click.option("--rebuild", is_flag=True, help="Export anew even if the artifact is in the cache."),
+    )
+
+
+def runs_option(function: F) -> F:
+    """Where runs are kept."""
+    return click.option(
+        "--runs-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path("reports") / "runs",
+        show_default=True,
+        help="Where runs are kept.",
+    )(function)
+
+
+def _device_options(function: F) -> F:
+    """Where it runs: target, runtime, threads, cores."""
+    return _decorated(
+        function,
+        click.option(
+            "--target",
+            default="host",
+            show_default=True,
+            shell_complete=complete_targets,
+            help="A name from `edgebench targets`, or a .yaml file.",
+        ),
+        click.option(
+            "--runtime",
+            "runtimes",
+            type=Names(),
+            shell_complete=complete_runtimes,
+            help="onnxruntime, ncnn or torch, or several by commas. Default: what the target lists.",
+        ),
+        click.option("--threads", type=click.IntRange(min=1), help="Threads of the runtime. Default: 1."),
+        click.option("--cores", help="Cores to pin to: 0-1, 1, big, little, prime. Default: one core for each thread."),
+    )
+
+
+def _effort_options(function: F) -> F:
+    """How long it goes on, and how strict it is."""
+    return _decorated(
+        function,
+        click.option("--launches", type=click.IntRange(min=1, max=1000), help="At most this many. Default: 10."),
+        click.option("--ci", type=Percentage(), help="Go on (to 40 launches) until the interval is this narrow: 1%."),
+        click.option("--max-time", type=Duration(), help="Stop after 90s, 5m or 1h with what was measured."),
+        click.option(
+            "--sessions",
+            type=click.IntRange(min=1, max=100),
+            default=1,
+            show_default=True,
+            help="Measure so often, at least 10 minutes apart.",
+        ),
+        click.option("--gate/--no-gate", default=True, help="Wait until the device is cool and idle before a launch."),
+        click.option("--strict", is_flag=True, help="Exit with 6 if any result is SUSPECT."),
+    )
+
+
+def _decorated(function: F, *options: Callable[[F], F]) -> F:
+    for option in reversed(options):
+        function = option(function)
+    return function

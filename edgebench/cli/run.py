@@ -1,0 +1,52 @@
+"""``edgebench run``: the main job."""
+
+from __future__ import annotations
+
+import click
+
+from edgebench.cli.context import complete_models, json_option, stderr_console
+from edgebench.cli.measuring import order_of, print_results, request_of, results_from, status_of
+from edgebench.cli.options import MeasuringFlags, measuring_options
+from edgebench.cli.progress import progress
+from edgebench.errors import UsageError
+
+
+@click.command("run")
+@click.argument("models", nargs=-1, shell_complete=complete_models)
+@measuring_options
+@click.option("--profile/--no-profile", default=True, help="Add a launch with per-layer timing after measuring.")
+@click.option("--resume", metavar="RUN", help="Go on with an interrupted run: its id, part of it, or `last`.")
+@json_option
+def command(models: tuple[str, ...], flags: MeasuringFlags, profile: bool, resume: str | None, as_json: bool) -> int:
+    """Measure MODELS on a target: export, prove, launch repeatedly, profile, judge, save.
+
+    A model is a name from `edgebench models`, timm:NAME, torchvision:NAME, package.module:factory, FILE.onnx, or FILE.param
+    with its .bin beside.
+
+    \b
+    edgebench run mobileone                          ONNX Runtime and ncnn on this machine
+    edgebench run resnet50 --runtime onnxruntime,torch
+    edgebench run timm:convnext_atto --threads 2 --ci 1%
+    edgebench run model.onnx --input-size 224 --json > result.json
+    edgebench run --resume last
+
+    A median without VALID beside it has its reasons below it. Exit status: 0 ok (SUSPECT too; 6 with --strict), 1 something
+    could not be exported, proven or run, 6 no valid measurement, 130 interrupted.
+    """
+    from edgebench.measure.measuring import measure, open_bench
+    from edgebench.measure.measuring import resume as go_on
+    from edgebench.measure.store import find_run
+
+    if bool(models) == bool(resume):
+        raise UsageError("name MODELS or --resume RUN, one of the two", hint="edgebench run mobileone")
+    with progress() as emit:
+        bench = open_bench(emit)
+        if resume:
+            store = find_run(flags.runs_dir, resume)
+            record = go_on(store, bench)
+        else:
+            store, record = measure(request_of(models, flags, bench), order_of(flags, profile=profile), bench)
+    results = results_from(store, record)
+    print_results(results, record.not_measured, as_json=as_json)
+    stderr_console().print(f"saved: {store.folder}", markup=False, soft_wrap=True)
+    return status_of(results, record.not_measured, strict=flags.strict)

@@ -1,0 +1,150 @@
+"""Artifacts by content: each is a folder that is whole or absent, and every file is held to its hash when it is opened."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgebench.errors import CacheError, CacheTampered
+from edgebench.files import cache_root, full_disk_is_said, sha256_bytes, sha256_file
+from edgebench.records import Artifact, ArtifactFile
+from edgebench.records.codec import decode, encode
+
+MANIFEST = "artifact.json"
+# The manifest holds the hashes of the files; this holds the manifest's.
+SEAL = "artifact.sha256"
+_TEMPORARY = ".tmp-"
+_STALE_S = 24 * 3600.0
+
+
+def artifact_folder(key: str) -> Path:
+    """Where the artifact ``key`` is, or would be."""
+    return cache_root() / "artifacts" / key
+
+
+def find_artifact(key: str) -> tuple[Artifact, Path] | None:
+    """The cached artifact ``key`` with its folder, or None. Raises CacheTampered as ``open_artifact`` does."""
+    return open_artifact(key) if artifact_folder(key).is_dir() else None
+
+
+def open_artifact(key: str) -> tuple[Artifact, Path]:
+    """The artifact ``key``, every file verified. Raises CacheError when it is not there, CacheTampered when changed."""
+    folder = artifact_folder(key)
+    if not folder.is_dir():
+        raise CacheError(f"artifact {key} is not in the cache", hint="export its model again: edgebench export MODEL")
+    return _read(folder), folder
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An artifact being made: files go into ``folder``, then ``commit`` puts all in place at once."""
+
+    folder: Path
+
+    def describe(self, roles: dict[str, str]) -> tuple[ArtifactFile, ...]:
+        """Role -> file name as records, with sizes and hashes."""
+        return tuple(
+            ArtifactFile(role=role, path=name, sha256=sha256_file(path), size_bytes=path.stat().st_size)
+            for role, name, path in ((role, name, self.folder / name) for role, name in roles.items())
+        )
+
+    def commit(self, artifact: Artifact, *, replace: bool) -> tuple[Artifact, Path]:
+        """Moves the draft to its key. Where another process was first, its result is taken unless ``replace``."""
+        manifest = encode(artifact)
+        with full_disk_is_said(self.folder):
+            (self.folder / MANIFEST).write_bytes(manifest)
+            (self.folder / SEAL).write_text(sha256_bytes(manifest) + "\n")
+            for path in self.folder.iterdir():
+                _flush(path)
+        final = artifact_folder(artifact.key)
+        if replace and final.is_dir():
+            self._move_aside(final)
+        try:
+            self.folder.rename(final)
+        except OSError:
+            # rename onto a folder that holds files fails: somebody else's artifact of the same key is there.
+            if not final.is_dir():
+                raise
+            return open_artifact(artifact.key)
+        return artifact, final
+
+    def _move_aside(self, final: Path) -> None:
+        aside = Path(tempfile.mkdtemp(dir=final.parent, prefix=_TEMPORARY))
+        try:
+            final.rename(aside / "old")
+        except FileNotFoundError:
+            # Another process that rebuilds took it first.
+            return
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def draft() -> Iterator[Draft]:
+    """A folder beside the artifacts that vanishes unless it is committed; leftovers of crashes are swept after a day.
+
+    Raises NoSpace for a full disk, CacheError where the cache cannot be written.
+    """
+    root = cache_root() / "artifacts"
+    try:
+        with full_disk_is_said(root):
+            root.mkdir(parents=True, exist_ok=True)
+            _sweep(root)
+            folder = Path(tempfile.mkdtemp(dir=root, prefix=_TEMPORARY))
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise CacheError(
+            f"the cache folder {root} cannot be written: {error.strerror}",
+            hint="set EDGEBENCH_CACHE to a folder of yours",
+        ) from error
+    try:
+        with full_disk_is_said(root):
+            folder.chmod(0o755)
+            yield Draft(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read(folder: Path) -> Artifact:
+    try:
+        manifest = (folder / MANIFEST).read_bytes()
+        seal = (folder / SEAL).read_text().strip()
+    except (FileNotFoundError, UnicodeDecodeError) as error:
+        raise _tampered(folder, MANIFEST, "MODEL") from error
+    if seal != sha256_bytes(manifest):
+        raise _tampered(folder, MANIFEST, "MODEL")
+    artifact = decode(Artifact, manifest, path=str(folder / MANIFEST), hint="export it again with --rebuild")
+    for file in artifact.files:
+        path = folder / file.path
+        if not path.is_file() or path.stat().st_size != file.size_bytes or sha256_file(path) != file.sha256:
+            raise _tampered(folder, file.path, artifact.model.source)
+    return artifact
+
+
+def _tampered(folder: Path, name: str, model: str) -> CacheTampered:
+    return CacheTampered(
+        f"{folder / name} is not what was stored there",
+        hint=f"make it again: edgebench export {model} --rebuild (or remove the folder {folder})",
+    )
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _sweep(root: Path) -> None:
+    # Wall time on purpose: the age of a file is only known by the wall clock.
+    limit = time.time() - _STALE_S
+    for left in root.glob(f"{_TEMPORARY}*"):
+        try:
+            stale = left.stat().st_mtime < limit
+        except FileNotFoundError:
+            continue
+        if stale:
+            shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,130 @@
+"""A whole run, from a request to its record: the one way in for every verb that measures."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgebench import __version__
+from edgebench.device.canary_build import canary_library
+from edgebench.device.host import HostDevice
+from edgebench.errors import UsageError
+from edgebench.events import Emit, StageFinished, StageStarted
+from edgebench.files import state_root
+from edgebench.measure.clock import Clock, SystemClock
+from edgebench.measure.gate import Gate
+from edgebench.measure.launching import Subject, Surroundings
+from edgebench.measure.prepare import Bench, Prepared, Request, prepare, reopen
+from edgebench.measure.probe import Probe, canary_probe
+from edgebench.measure.reference import establish, reference_path
+from edgebench.measure.session import Session
+from edgebench.measure.store import RunStore, new_run_id
+from edgebench.records import CanaryReference, RunPolicy, RunRecord, Schedule, TargetSpec
+from edgebench.runtime.launcher import HostLauncher
+from edgebench.transport.local import LocalTransport
+
+
+@dataclass(frozen=True)
+class Order:
+    """A run as it was ordered: on what, how long, where it is kept, and the command that did."""
+
+    target: TargetSpec
+    policy: RunPolicy
+    schedule: Schedule
+    runs_dir: Path
+    command: tuple[str, ...]
+
+
+def open_bench(emit: Emit) -> Bench:
+    """This machine as a device."""
+    transport = LocalTransport()
+    device = HostDevice(transport)
+    return Bench(device, device.facts(), HostLauncher(device, transport), emit)
+
+
+def measure(request: Request, order: Order, bench: Bench) -> tuple[RunStore, RunRecord]:
+    """Prepares, measures, profiles and saves. Raises Interrupted on Ctrl-C with the run saved."""
+    prepared = prepare(request, bench)
+    return measure_prepared(prepared, request.cores, order, bench)
+
+
+def measure_prepared(
+    prepared: Prepared, cores: tuple[int, ...], order: Order, bench: Bench
+) -> tuple[RunStore, RunRecord]:
+    """The same for what is prepared already."""
+    clock = SystemClock()
+    names = "-".join(dict.fromkeys(series.model.name for series in prepared.series))
+    started = clock.utc()
+    run_id = new_run_id(started, names)
+    store = RunStore(order.runs_dir / run_id)
+    with _surroundings(store, cores, order.target, order.policy, bench, clock) as at:
+        record = RunRecord(
+            run_id=run_id,
+            tool_version=__version__,
+            command=order.command,
+            started_utc=started,
+            state="running",
+            target=order.target,
+            device=bench.facts,
+            reference=at.reference,
+            policy=order.policy,
+            schedule=order.schedule,
+            series=tuple(prepared.series),
+            not_measured=tuple(failure for failure, _ in prepared.failures),
+        )
+        return store, Session(record, prepared.subjects, at).run()
+
+
+def resume(store: RunStore, bench: Bench) -> RunRecord:
+    """Goes on with an interrupted run, on the device and with the reference it began with.
+
+    Raises UsageError for a run that is complete or that another device began.
+    """
+    record = store.load()
+    if record.state == "complete":
+        raise UsageError(f"{record.run_id} is complete", hint=f"look at it with: edgebench show {record.run_id}")
+    if record.device.id != bench.facts.id:
+        raise UsageError(
+            f"{record.run_id} was begun on {record.device.model}, this is {bench.facts.model}",
+            hint="resume it on the device that began it, or start a new run",
+        )
+    subjects: list[Subject] = reopen(record)
+    with _surroundings(
+        store, record.series[0].identity.cores, record.target, record.policy, bench, SystemClock()
+    ) as at:
+        return Session(record, subjects, at).run()
+
+
+@contextmanager
+def _surroundings(
+    store: RunStore, cores: tuple[int, ...], target: TargetSpec, policy: RunPolicy, bench: Bench, clock: Clock
+) -> Iterator[Surroundings]:
+    """The reference and the gate of ``cores``, with a scratch folder for canary launches."""
+    library = canary_library()
+    library_path = str(library) if library else None
+    with tempfile.TemporaryDirectory(prefix="edgebench-") as scratch:
+        probe = canary_probe(bench.launcher, cores, library_path, Path(scratch))
+        reference = _reference(cores, probe, bench, clock)
+        gate = Gate(target.gate, reference, probe, bench.device.read_temperature_c, clock, bench.emit)
+        yield Surroundings(
+            store=store,
+            launcher=bench.launcher,
+            gate=gate if policy.gate else None,
+            clock=clock,
+            emit=bench.emit,
+            reference=reference,
+            canary_library=library_path,
+            thermal_zones=bench.device.thermal_zones(),
+        )
+
+
+def _reference(cores: tuple[int, ...], probe: Probe, bench: Bench, clock: Clock) -> CanaryReference:
+    bench.emit(StageStarted("canaries", f"on core {','.join(map(str, cores))}"))
+    path = reference_path(state_root(), bench.facts, cores, __version__)
+    reference = establish(path, probe, clock)
+    age = "reference new" if reference.new else "held against the stored reference"
+    bench.emit(StageFinished("canaries", age))
+    return reference

@@ -1,0 +1,229 @@
+"""From names to things that can be launched: artifacts made and proven, one series for each combination asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgebench.catalog import ResolvedModel, resolve_model
+from edgebench.device.host import HostDevice
+from edgebench.errors import EdgebenchError, LaunchFailed, ModelError, ParityFailed, PrecisionRefused, UsageError
+from edgebench.events import Emit, Note
+from edgebench.measure.launching import Subject
+from edgebench.records import (
+    Artifact,
+    DeviceFacts,
+    Fidelity,
+    Identity,
+    NotMeasured,
+    PublishedFigure,
+    RunRecord,
+    Series,
+)
+from edgebench.runtime import get_runtime
+from edgebench.runtime.base import Runtime
+from edgebench.runtime.launcher import HostLauncher, plan_artifact
+
+# Kinds of model file, and the only artifact format that each can be.
+_FILE_FORMATS = {"onnx": "onnx", "ncnn": "ncnn"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked to be measured. ``asked_runtimes`` is false where the runtimes are the target's defaults."""
+
+    models: tuple[str, ...]
+    runtimes: tuple[str, ...]
+    asked_runtimes: bool
+    precisions: tuple[str, ...]
+    threads: int
+    cores: tuple[int, ...]
+    weights: Path | None = None
+    input_size: tuple[int, ...] | None = None
+    batch: int = 1
+    rebuild: bool = False
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The device and the way to it; what preparing and measuring share."""
+
+    device: HostDevice
+    facts: DeviceFacts
+    launcher: HostLauncher
+    emit: Emit
+
+
+@dataclass
+class Prepared:
+    """Series and their subjects, index by index, and what could not be prepared with its error."""
+
+    series: list[Series] = field(default_factory=list)
+    subjects: list[Subject] = field(default_factory=list)
+    failures: list[tuple[NotMeasured, EdgebenchError]] = field(default_factory=list)
+
+
+def prepare(request: Request, bench: Bench) -> Prepared:
+    """Exports what is not in the cache, proves each combination, and builds its series.
+
+    A combination that cannot be made is kept as a failure while others can still be measured; when nothing is left the
+    first failure is raised. Unknown names and missing runtimes are raised at once: nothing would be right after them.
+    """
+    models = [model for name in request.models for model in resolve_model(name)]
+    runtimes = [get_runtime(name) for name in request.runtimes]
+    for runtime in runtimes:
+        runtime.require_installed()
+    prepared = Prepared()
+    for model in models:
+        fitting = _runtimes_for(model, runtimes, request)
+        for precision in request.precisions:
+            _Preparation(model, precision, request, bench, prepared).run(fitting)
+    if not prepared.series:
+        raise prepared.failures[0][1]
+    return prepared
+
+
+def reopen(record: RunRecord) -> list[Subject]:
+    """The subjects of a stored run, from the cache. Raises CacheError where an artifact is gone or was changed."""
+    from edgebench.export.cache import open_artifact
+
+    subjects = []
+    for series in record.series:
+        artifact, folder = open_artifact(series.artifact)
+        runtime = get_runtime(series.identity.runtime)
+        subjects.append(_subject(artifact, folder, runtime, series.identity.threads, series.identity.cores))
+    return subjects
+
+
+def _runtimes_for(model: ResolvedModel, runtimes: list[Runtime], request: Request) -> list[Runtime]:
+    """A model file runs only on the runtimes of its format. Raises UsageError where none is left."""
+    only = _FILE_FORMATS.get(model.kind)
+    if only is None:
+        return runtimes
+    fitting = [runtime for runtime in runtimes if runtime.format == only]
+    if not fitting or (request.asked_runtimes and len(fitting) < len(runtimes)):
+        names = ", ".join(runtime.name for runtime in runtimes if runtime not in fitting)
+        raise UsageError(f"{model.name} is an {only} file; {names} cannot load it", hint="leave --runtime away")
+    return fitting
+
+
+@dataclass
+class _Preparation:
+    """One model in one precision on several runtimes."""
+
+    model: ResolvedModel
+    precision: str
+    request: Request
+    bench: Bench
+    prepared: Prepared
+
+    def run(self, runtimes: list[Runtime]) -> None:
+        """Adds a series, or a failure, for each runtime."""
+        for runtime in runtimes:
+            try:
+                runtime.check_precision(self.precision, self.bench.facts.machine)
+                self._add(runtime)
+            except (ModelError, PrecisionRefused, LaunchFailed) as error:
+                self._failed(runtime, error)
+
+    def _add(self, runtime: Runtime) -> None:
+        from edgebench.export.parity import with_parity
+        from edgebench.export.pipeline import obtain
+
+        request, bench = self.request, self.bench
+        artifact, folder = obtain(
+            self.model,
+            format=runtime.format,
+            precision=self.precision,
+            weights=request.weights,
+            input_size=request.input_size,
+            batch=request.batch,
+            rebuild=request.rebuild,
+            emit=bench.emit,
+        )
+        fidelity = with_parity(
+            artifact,
+            folder,
+            runtime=runtime,
+            threads=request.threads,
+            cores=request.cores,
+            launcher=bench.launcher,
+            device=bench.facts,
+            emit=bench.emit,
+        )
+        subject = _subject(artifact, folder, runtime, request.threads, request.cores)
+        self.prepared.series.append(_series(self.model.published, subject, fidelity, bench.facts))
+        self.prepared.subjects.append(subject)
+
+    def _failed(self, runtime: Runtime, error: EdgebenchError) -> None:
+        asked = self.request.asked_runtimes or isinstance(error, ParityFailed)
+        record = NotMeasured(
+            model=self.model.name,
+            runtime=runtime.name,
+            precision=self.precision,
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            asked=asked,
+        )
+        self.prepared.failures.append((record, error))
+        self.bench.emit(Note(f"{self.model.name} on {runtime.name} is not measured: {error.message}"))
+
+
+def _subject(artifact: Artifact, folder: Path, runtime: Runtime, threads: int, cores: tuple[int, ...]) -> Subject:
+    return Subject(
+        artifact=artifact,
+        folder=folder,
+        planned=plan_artifact(artifact, folder),
+        runtime=runtime,
+        options=runtime.options(artifact.precision, threads),
+        threads=threads,
+        cores=cores,
+    )
+
+
+def _series(published: tuple[PublishedFigure, ...], subject: Subject, fidelity: Fidelity, facts: DeviceFacts) -> Series:
+    artifact = subject.artifact
+    return Series(
+        label=f"{artifact.model.name}-{subject.runtime.name}-{artifact.precision}-t{subject.threads}",
+        model=artifact.model,
+        weights=artifact.weights,
+        artifact=artifact.key,
+        inputs=artifact.inputs,
+        fidelity=fidelity,
+        published=published,
+        identity=_identity(subject, facts),
+    )
+
+
+def _identity(subject: Subject, facts: DeviceFacts) -> Identity:
+    """The card before the first launch; ``completed_identity`` adds what only a launch can tell."""
+    artifact = subject.artifact
+    return Identity(
+        model=artifact.model.name,
+        model_source=artifact.model.source,
+        model_source_version=artifact.model.source_version,
+        weights=artifact.weights.description,
+        weights_sha256=artifact.weights.sha256,
+        reparameterized=artifact.model.reparameterized,
+        artifact=artifact.key,
+        format=artifact.format,
+        precision_stored=artifact.precision,
+        precision_computed=None,
+        runtime=subject.runtime.name,
+        runtime_version=subject.runtime.version(),
+        runtime_options=dict(subject.options),
+        inputs={spec.name: spec.shape for spec in artifact.inputs},
+        threads=subject.threads,
+        cores=subject.cores,
+        agent="n/a",
+        canary_source=None,
+        gate="n/a",
+        device_id=facts.id,
+        device_model=facts.model,
+        soc=facts.soc,
+        os_build=facts.os_build,
+        machine=facts.machine,
+        governor=facts.governor,
+        power_source=facts.power_source,
+    )

@@ -1,0 +1,106 @@
+"""The result as a person reads it in five seconds: the number, its width, its verdict, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from edgebench.analyze.statistics import half_width
+from edgebench.analyze.summary import launch_median_ms
+from edgebench.records import ParityCheck, Result, Series, Trace
+from edgebench.report.tables import milliseconds, published_text
+
+VERDICT_STYLES = {"VALID": "bold green", "SUSPECT": "bold yellow", "INVALID": "bold red"}
+
+
+def result_panel(result: Result) -> RenderableType:
+    """One result in a frame: latency, verdict with reasons, parity, weights, what was published."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    grid.add_row("latency", _latency(result))
+    grid.add_row("verdict", _verdict(result))
+    grid.add_row("launches", _launches(result))
+    grid.add_row("parity", _parity(result))
+    grid.add_row("weights", result.weights)
+    if len(result.session_medians_ms) > 1:
+        grid.add_row("sessions", ", ".join(f"{milliseconds(value)} ms" for value in result.session_medians_ms))
+    for figure in result.published:
+        grid.add_row("published", Text(published_text(figure, result)))
+    for note in result.notes:
+        grid.add_row("note", Text(note))
+    identity = result.identity
+    cores = ",".join(map(str, identity.cores))
+    threads = f"{result.threads} thread{'s' if result.threads > 1 else ''}"
+    title = f"{result.model} · {result.runtime} · {result.precision} · {threads} on core {cores} · {result.device}"
+    return Panel(grid, title=title, title_align="left", border_style=VERDICT_STYLES[result.verdict].split()[-1])
+
+
+def _latency(result: Result) -> Text:
+    if result.median_ms is None:
+        return Text("n/a: no launch can be used", style="bold red")
+    text = Text(f"{milliseconds(result.median_ms)} ms", style="bold")
+    if result.ci95_ms is not None:
+        low, high = result.ci95_ms
+        text.append(f"  ± {half_width(result.ci95_ms):.1%}", style="bold")
+        text.append(f"  (95 %: {milliseconds(low)} to {milliseconds(high)} ms, this device, this session)", style="dim")
+    return text
+
+
+def _verdict(result: Result) -> Text:
+    text = Text(result.verdict, style=VERDICT_STYLES[result.verdict])
+    for reason in result.reasons:
+        text.append(f"\n{reason}", style="default")
+    return text
+
+
+def _launches(result: Result) -> str:
+    parts = [f"{result.launches} used"]
+    for count, name in (
+        (result.launches_suspect, "of them SUSPECT"),
+        (result.launches_invalid, "INVALID"),
+        (result.launches_failed, "FAILED"),
+    ):
+        if count:
+            parts.append(f"{count} {name}")
+    parts.append(f"{result.iterations} iterations")
+    parts.append(f"p90 {milliseconds(result.p90_ms)}{' ms' if result.p90_ms is not None else ''}")
+    if result.memory_peak_bytes is not None:
+        parts.append(f"memory {result.memory_peak_bytes / 2**20:.0f} MiB")
+    return ", ".join(parts)
+
+
+def _parity(result: Result) -> Text:
+    if result.parity.not_checked is not None:
+        return Text(f"not checked: {result.parity.not_checked}", style="yellow")
+    return Text("; ".join(_check(check) for check in result.parity.checks) or "n/a")
+
+
+def _check(check: ParityCheck) -> str:
+    word = "ok" if check.passed else "FAILED"
+    return (
+        f"{check.step} {word}: differs from {check.against} by {check.error_relative:.1e}"
+        f" (limit {check.tolerance_relative:.0e})"
+    )
+
+
+def launches_table(series: Series, traces: Mapping[int, Trace]) -> RenderableType:
+    """Every launch of a series with its median and its judgement, discarded ones too."""
+    table = Table("launch", "kind", "started", "gate", "median ms", "validity", "reasons", title=series.label)
+    for launch in series.launches:
+        trace = traces.get(launch.index)
+        timed = trace is not None and launch.kind == "measure" and launch.validity != "FAILED"
+        table.add_row(
+            str(launch.index),
+            launch.kind,
+            launch.started_utc,
+            launch.gate,
+            milliseconds(launch_median_ms(trace)) if timed and trace is not None else "n/a",
+            Text(launch.validity, style=VERDICT_STYLES.get(launch.validity, "bold red")),
+            Text("; ".join(launch.reasons)),
+        )
+    return table

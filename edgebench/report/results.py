@@ -1,0 +1,102 @@
+"""The result document of a run: what ``--json`` prints and what every table is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from edgebench.analyze.statistics import ranks
+from edgebench.analyze.summary import summarize
+from edgebench.records import ProfileRecord, Result, ResultLayer, RunRecord, Series, Trace
+from edgebench.report.layers import layer_documents
+
+
+def results_of(record: RunRecord, traces: Sequence[Mapping[int, Trace]]) -> list[Result]:
+    """One result a series, in the run's order. ``traces[i]`` are those of series ``i`` by launch index."""
+    return [_result(record, series, traces[index]) for index, series in enumerate(record.series)]
+
+
+def _result(record: RunRecord, series: Series, traces: Mapping[int, Trace]) -> Result:
+    summary = summarize(series, traces, record.policy)
+    identity, profile = series.identity, series.profile
+    return Result(
+        run_id=record.run_id,
+        label=series.label,
+        model=series.model.name,
+        family=series.model.family,
+        params=series.model.params,
+        macs=series.model.macs,
+        artifact=series.artifact,
+        format=identity.format,
+        target=record.target.name,
+        device=record.device.model,
+        runtime=identity.runtime,
+        precision=identity.precision_stored,
+        threads=identity.threads,
+        weights=series.weights.description,
+        median_ms=summary.median_ms,
+        ci95_ms=summary.ci95_ms,
+        p90_ms=summary.p90_ms,
+        min_ms=summary.min_ms,
+        launches=summary.launches,
+        launches_suspect=summary.launches_suspect,
+        launches_invalid=summary.launches_invalid,
+        launches_failed=summary.launches_failed,
+        iterations=summary.iterations,
+        launch_medians_ms=summary.launch_medians_ms,
+        session_medians_ms=summary.session_medians_ms,
+        memory_peak_bytes=summary.memory_peak_bytes,
+        verdict=summary.verdict,
+        reasons=summary.reasons,
+        notes=_notes(record),
+        parity=series.fidelity,
+        layers=_layers(profile),
+        not_profiled=series.not_profiled,
+        layer_sum_ms=profile.layer_sum_ms if profile else None,
+        profiled_ms=profile.profiled_ms if profile else None,
+        attributed_share=profile.attributed_share if profile else None,
+        layout_share=profile.layout_share if profile else None,
+        published=series.published,
+        identity=identity,
+    )
+
+
+def _layers(profile: ProfileRecord | None) -> tuple[ResultLayer, ...]:
+    return tuple(layer_documents(profile)) if profile else ()
+
+
+def _notes(record: RunRecord) -> tuple[str, ...]:
+    """What a reader should know though it lowers no verdict."""
+    notes = []
+    if record.reference is not None and record.reference.new:
+        notes.append("reference new: the canaries are held against the best of this session's idle probes")
+    if record.state == "interrupted":
+        notes.append(f"interrupted: go on with edgebench run --resume {record.run_id}")
+    return tuple(notes)
+
+
+def ranked(results: Sequence[Result]) -> list[Result]:
+    """The results by latency, with the ranks that their intervals support; what has no latency comes last."""
+    from msgspec.structs import replace
+
+    places = ranks([result.ci95_ms for result in results])
+    with_rank = [replace(result, rank=rank) for result, rank in zip(results, places, strict=True)]
+    return sorted(with_rank, key=lambda result: float("inf") if result.median_ms is None else result.median_ms)
+
+
+def identity_differences(results: Sequence[Result]) -> dict[str, list[str]]:
+    """The fields of the identity cards in which the results differ, each with its value a result, as text."""
+    if not results:
+        return {}
+    fields = results[0].identity.__struct_fields__
+    values = {field: [_text(getattr(result.identity, field)) for result in results] for field in fields}
+    return {field: texts for field, texts in values.items() if len(set(texts)) > 1}
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "n/a"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={_text(each)}" for key, each in sorted(value.items()))
+    if isinstance(value, tuple):
+        return "x".join(map(str, value))
+    return str(value)

@@ -1,0 +1,107 @@
+"""The comparison table, in every format that people paste: one row a result, its verdict beside its number."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from edgebench.analyze.statistics import half_width
+from edgebench.records import PublishedFigure, Result
+from edgebench.report.results import identity_differences
+
+FORMATS = ("github", "grid", "csv", "latex", "html")
+HEADERS = (
+    "rank",
+    "model",
+    "runtime",
+    "precision",
+    "threads",
+    "median ms",
+    "95 % interval ms",
+    "±",
+    "p90 ms",
+    "params M",
+    "MMACs",
+    "launches",
+    "verdict",
+)
+# Expected to differ in any comparison, or shown in columns of their own; a difference elsewhere is marked.
+_COLUMNS = {"model", "model_source", "weights_sha256", "artifact", "runtime", "precision_stored", "threads", "format"}
+_FOLLOWS = {"runtime_version", "runtime_options", "precision_computed", "reparameterized", "weights", "inputs"}
+
+
+def comparison_rows(results: Sequence[Result]) -> list[list[str]]:
+    """The table's cells as text, in the given order."""
+    return [_row(result) for result in results]
+
+
+def comparison_table(results: Sequence[Result], format_name: str) -> str:
+    """The table with its notes in one of FORMATS; csv has no notes, so that it stays a table for programs."""
+    rows = comparison_rows(results)
+    if format_name == "csv":
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([HEADERS, *rows])
+        return text.getvalue().rstrip("\n")
+    from tabulate import tabulate
+
+    table = tabulate(rows, headers=HEADERS, tablefmt=format_name, disable_numparse=True)
+    if format_name in ("latex", "html"):
+        return table
+    return "\n".join([table, "", *comparison_notes(results)])
+
+
+def comparison_notes(results: Sequence[Result]) -> list[str]:
+    """What must be read with the table: shared ranks, reasons, differing identity fields, weights."""
+    notes = []
+    ranks = [result.rank for result in results if result.rank is not None]
+    if len(set(ranks)) < len(ranks):
+        notes.append("Rows that share a rank are not separated by these measurements.")
+    for result in results:
+        notes += [f"{result.model} on {result.runtime}: {reason}." for reason in result.reasons]
+    for field, values in identity_differences(results).items():
+        if field not in _COLUMNS | _FOLLOWS:
+            told = "; ".join(f"{result.label}: {value}" for result, value in zip(results, values, strict=True))
+            notes.append(f"NOT ALIKE in {field}: {told}.")
+    descriptions = sorted({result.weights for result in results})
+    notes += [f"Weights: {'; '.join(descriptions)}."] if descriptions else []
+    notes.append("An interval covers this device in this session.")
+    return notes
+
+
+def _row(result: Result) -> list[str]:
+    interval = result.ci95_ms
+    return [
+        "n/a" if result.rank is None else str(result.rank),
+        result.model,
+        result.runtime,
+        result.precision,
+        str(result.threads),
+        milliseconds(result.median_ms),
+        "n/a" if interval is None else f"{interval[0]:.3g} to {interval[1]:.3g}",
+        "n/a" if interval is None else f"{half_width(interval):.1%}",
+        milliseconds(result.p90_ms),
+        f"{result.params / 1e6:.2f}" if result.params else "n/a",
+        f"{result.macs / 1e6:.1f}" if result.macs else "n/a",
+        str(result.launches),
+        result.verdict,
+    ]
+
+
+def milliseconds(value: float | None) -> str:
+    """Three significant digits, or n/a."""
+    if value is None:
+        return "n/a"
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def published_text(figure: PublishedFigure, result: Result) -> str:
+    """A published latency with why it cannot be held against this result."""
+    bound = "> " if figure.at_least else ""
+    differs = []
+    if figure.device.lower() != result.device.lower():
+        differs.append(f"another device ({figure.device}, here {result.device})")
+    if figure.runtime.lower() != result.runtime.lower():
+        differs.append(f"another runtime ({figure.runtime}, here {result.runtime})")
+    differs.append("its launches, precision and temperature are not known")
+    return f"{bound}{figure.value:g} {figure.unit} published ({figure.source}): not comparable because {', '.join(differs)}"

@@ -1,0 +1,26 @@
+"""What every test stands on: folders of its own instead of the user's, and one thread."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+# Before anything imports numpy or torch: the machine is shared, and these tests are about results, not speed.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _never_the_users_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Cache and state of the whole session lie in a folder of its own; nothing of the user's environment leaks in."""
+    folder = tmp_path_factory.mktemp("user")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEBENCH_CACHE", str(folder / "cache"))
+        patch.setenv("XDG_CACHE_HOME", str(folder / "xdg-cache"))
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        patch.setenv("NO_COLOR", "1")
+        patch.setenv("COLUMNS", "120")
+        for name in ("EDGEBENCH_MODELS", "EDGEBENCH_TARGETS", "FORCE_COLOR", "PYTHONPATH"):
+            patch.delenv(name, raising=False)
+        yield

@@ -1,0 +1,309 @@
+"""Stand-ins for time, the device and the launcher, so that an hour's schedule runs in a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgebench.errors import EdgebenchError
+from edgebench.events import Event
+from edgebench.measure.gate import Gate
+from edgebench.measure.launching import Subject, Surroundings
+from edgebench.measure.probe import Probed
+from edgebench.measure.store import RunStore
+from edgebench.records import (
+    Artifact,
+    CanaryReference,
+    CanaryRow,
+    DeviceFacts,
+    EndRow,
+    Fidelity,
+    GateLimits,
+    HeaderRow,
+    Identity,
+    IterationsRow,
+    LayerRow,
+    LayersRow,
+    LoadRow,
+    ModelIdentity,
+    Plan,
+    PlannedArtifact,
+    ProfileRecord,
+    RunPolicy,
+    RunRecord,
+    Schedule,
+    Series,
+    TargetSpec,
+    TelemetryRow,
+    Trace,
+    WarmupRow,
+    WeightsInfo,
+)
+
+MS = 1_000_000
+REFERENCE = CanaryReference(clock_ns=10 * MS, throughput_ns=10 * MS, memory_ns=10 * MS, probes=8, source="library")
+FACTS = DeviceFacts(
+    id="device-1",
+    model="Fake CPU",
+    soc=None,
+    os_build="FakeOS 1",
+    machine="x86_64",
+    clusters=((0, 1),),
+    memory_bytes=None,
+    governor=None,
+    power_source=None,
+    virtual=None,
+)
+
+
+class FakeClock:
+    """Time passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now_s(self) -> float:
+        return self.seconds
+
+    def sleep_s(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def utc(self) -> str:
+        return "2026-11-22T17:00:00Z"
+
+
+def canaries(clock: float = 1.0, throughput: float = 1.0, memory: float = 1.0, when: str = "before") -> CanaryRow:
+    """Canaries as ratios to REFERENCE."""
+    return CanaryRow(
+        when=when,
+        t_ns=0,
+        settle_ns=0,
+        clock_ns=round(10 * MS * clock),
+        throughput_ns=round(10 * MS * throughput),
+        memory_ns=round(10 * MS * memory),
+    )
+
+
+def trace(
+    latency_ms: float = 5.0,
+    *,
+    plan: Plan | None = None,
+    rows: Sequence[object] = (),
+    canary: CanaryRow | None = None,
+    cores: tuple[int, ...] = (1,),
+    allowed: tuple[int, ...] = (1,),
+    settled: bool = True,
+    slept_ms: float = 0.0,
+    iterations: int = 120,
+    end: bool = True,
+) -> Trace:
+    """A whole trace of one undisturbed launch, but for what the arguments plant in it."""
+    every: list[object] = [
+        HeaderRow(
+            schema=1,
+            plan_id=plan.plan_id if plan else "0-0",
+            mode=plan.mode if plan else "measure",
+            agent="python",
+            agent_version="0",
+            clock="CLOCK_MONOTONIC",
+            t_ns=0,
+            boot_minus_monotonic_ns=0,
+            pid=1,
+            host={},
+            cores_requested=(1,),
+            cores_allowed=allowed,
+            canary_source="library",
+        ),
+        LoadRow(
+            artifact=0,
+            t_ns=0,
+            import_ns=1,
+            load_ns=1,
+            runtime_version="1.2.3",
+            precision_computed="fp32",
+            resolved={"threads": 1},
+        ),
+        canary or canaries(),
+        WarmupRow(artifact=0, t_ns=0, iterations_ns=(MS,) * 10, settled=settled),
+        *rows,
+        IterationsRow(
+            artifact=0,
+            t_ns=0,
+            stages={"net": (round(latency_ms * MS),) * iterations},
+            cores=cores * iterations,
+            dropped=2,
+        ),
+    ]
+    if end:
+        every.append(
+            EndRow(
+                t_ns=0,
+                boot_minus_monotonic_ns=round(slept_ms * MS),
+                rows=len(every),
+                iterations=iterations,
+                memory_peak_bytes=2**20,
+            )
+        )
+    return Trace(rows=tuple(every))  # type: ignore[arg-type]
+
+
+def telemetry(t_ms: float, **changes: object) -> TelemetryRow:
+    """A row of a quiet device: the process has been on the CPU all the time."""
+    values: dict[str, object] = {
+        "t_ns": round(t_ms * MS),
+        "frequency_khz": {},
+        "temperature_c": {},
+        "steal_ms": 0.0,
+        "involuntary_switches": 0,
+        "major_faults": 0,
+        "cpu_time_ns": round(t_ms * MS),
+    }
+    return TelemetryRow(**(values | changes))  # type: ignore[arg-type]
+
+
+def layers_trace(plan: Plan) -> Trace:
+    """What a profile launch leaves."""
+    row = LayersRow(artifact=0, t_ns=0, total_ns=(MS,), layers=())
+    return trace(plan=plan, rows=[row])
+
+
+@dataclass
+class FakeLauncher:
+    """Answers each launch with what ``answer`` gives: a trace, or an error to raise. Keeps the plans."""
+
+    answer: Callable[[Plan], Trace | BaseException]
+    plans: list[Plan] = field(default_factory=list)
+
+    def launch(self, plan: Plan) -> Trace:
+        self.plans.append(plan)
+        answer = self.answer(plan)
+        if isinstance(answer, BaseException):
+            raise answer
+        import msgspec
+
+        Path(plan.trace_path).write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in answer.rows))
+        return answer
+
+
+class FakeRuntime:
+    """A runtime that is never started; its layers are made up."""
+
+    name = "fake"
+    format = "onnx"
+    not_profiled: str | None = None
+
+    def attribute(self, artifact: Artifact, folder: Path, layers: LayersRow) -> ProfileRecord:
+        row = LayerRow(module="stem", op="Conv", kind="kernel", ms=1.0, share=1.0, macs=1, bytes=None)
+        return ProfileRecord(
+            layers=(row,), layer_sum_ms=1.0, profiled_ms=1.1, iterations=1, attributed_share=1.0, layout_share=0.0
+        )
+
+
+def series(label: str) -> Series:
+    """A series that was not launched yet."""
+    return Series(
+        label=label,
+        model=ModelIdentity(
+            name=label, family=label, source="x", source_version="1", reparameterized=True, params=1, macs=1
+        ),
+        weights=WeightsInfo(kind="random", description="random weights", sha256="0"),
+        artifact="key",
+        inputs=(),
+        fidelity=Fidelity(),
+        published=(),
+        identity=Identity(
+            model=label,
+            model_source="x",
+            model_source_version="1",
+            weights="random weights",
+            weights_sha256="0",
+            reparameterized=True,
+            artifact="key",
+            format="onnx",
+            precision_stored="fp32",
+            precision_computed=None,
+            runtime="fake",
+            runtime_version=None,
+            runtime_options={},
+            inputs={"input": (1, 3, 8, 8)},
+            threads=1,
+            cores=(1,),
+            agent="n/a",
+            canary_source=None,
+            gate="on",
+            device_id="device-1",
+            device_model="Fake CPU",
+            soc=None,
+            os_build="FakeOS 1",
+            machine="x86_64",
+            governor=None,
+            power_source=None,
+        ),
+    )
+
+
+def record(*labels: str, policy: RunPolicy | None = None) -> RunRecord:
+    """A run that was not started yet."""
+    return RunRecord(
+        run_id="run-1",
+        tool_version="0",
+        command=("edgebench", "run"),
+        started_utc="2026-11-22T17:00:00Z",
+        state="running",
+        target=TargetSpec(name="host", summary="fake", platform="host", runtimes=("fake",)),
+        device=FACTS,
+        reference=REFERENCE,
+        policy=policy or RunPolicy(looks=(6,), profile=False),
+        schedule=Schedule(),
+        series=tuple(series(label) for label in labels),
+    )
+
+
+def subject(runtime: FakeRuntime | None = None) -> Subject:
+    """What a fake series launches."""
+    return Subject(
+        artifact=None,  # type: ignore[arg-type]
+        folder=Path(),
+        planned=PlannedArtifact(key="key", files={}, batches=(), outputs=()),
+        runtime=runtime or FakeRuntime(),  # type: ignore[arg-type]
+        options={},
+        threads=1,
+        cores=(1,),
+    )
+
+
+def gate(
+    probes: Sequence[CanaryRow], clock: FakeClock, events: list[Event], temperatures: Sequence[float | None] = (None,)
+) -> Gate:
+    """A gate that reads the given probes and temperatures one after another; the last one stays."""
+    rows, readings = list(probes), list(temperatures)
+
+    def probe() -> Probed:
+        return Probed(rows.pop(0) if len(rows) > 1 else rows[0], "library")
+
+    def thermometer() -> float | None:
+        return readings.pop(0) if len(readings) > 1 else readings[0]
+
+    limits = GateLimits(start_max_c=45.0, max_wait_s=30.0)
+    return Gate(limits, REFERENCE, probe, thermometer, clock, events.append)
+
+
+def surroundings(
+    folder: Path, answer: Callable[[Plan], Trace | EdgebenchError], *, the_gate: Gate | None = None
+) -> tuple[Surroundings, FakeLauncher, list[Event]]:
+    """A quiet fake device whose launches end as ``answer`` says."""
+    events: list[Event] = []
+    clock = FakeClock()
+    launcher = FakeLauncher(answer)
+    at = Surroundings(
+        store=RunStore(folder),
+        launcher=launcher,
+        gate=the_gate or gate([canaries()], clock, events),
+        clock=clock,
+        emit=events.append,
+        reference=REFERENCE,
+        canary_library=None,
+        thermal_zones={},
+    )
+    return at, launcher, events

@@ -1,0 +1,83 @@
+"""Each rule by a planted fault; none may look at the latency."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgebench.measure.validity import judge
+from edgebench.records import ErrorRow, Plan, Trace
+from tests.measure.fakes import REFERENCE, canaries, telemetry, trace
+
+PLAN = Plan(
+    plan_id="0-0", mode="measure", runtime="fake", artifacts=(), cores=(1,), work_dir="w", trace_path="w/trace.jsonl"
+)
+
+
+def test_an_undisturbed_launch_is_valid() -> None:
+    assert judge(trace(rows=[telemetry(0), telemetry(500)]), PLAN, REFERENCE).validity == "VALID"
+
+
+def test_latency_alone_never_lowers_the_verdict() -> None:
+    assert judge(trace(5000.0), PLAN, REFERENCE).validity == "VALID"
+
+
+@pytest.mark.parametrize(
+    ("planted", "validity", "words"),
+    [
+        ({"canary": canaries(clock=1.08)}, "SUSPECT", "clock canary 1.08x"),
+        ({"canary": canaries(clock=1.5)}, "INVALID", "clock canary 1.50x"),
+        ({"canary": canaries(throughput=1.2)}, "SUSPECT", "throughput canary 1.20x"),
+        ({"canary": canaries(throughput=1.6)}, "INVALID", "throughput canary 1.60x"),
+        ({"canary": canaries(memory=1.5)}, "SUSPECT", "memory canary 1.50x"),
+        ({"allowed": (0, 1)}, "INVALID", "pinned to cores 0,1, asked for 1"),
+        ({"cores": (0,)}, "INVALID", "ran on cores 0, asked for 1"),
+        ({"settled": False}, "SUSPECT", "had not settled"),
+        ({"slept_ms": 900.0}, "INVALID", "slept for 900 ms"),
+        ({"rows": [telemetry(0), telemetry(1000, steal_ms=50.0)]}, "SUSPECT", "stolen by the hypervisor 5.0%"),
+        ({"rows": [telemetry(0), telemetry(1000, steal_ms=500.0)]}, "INVALID", "stolen by the hypervisor 50.0%"),
+        ({"rows": [telemetry(0), telemetry(1000, cpu_time_ns=500_000_000)]}, "INVALID", "off the CPU 50.0%"),
+        (
+            {"rows": [telemetry(0, frequency_khz={"1": 2000}), telemetry(9, frequency_khz={"1": 1000})]},
+            "SUSPECT",
+            "core 1 fell by 50%",
+        ),
+        (
+            {"rows": [telemetry(0, temperature_c={"soc": 40.0}), telemetry(9, temperature_c={"soc": 60.0})]},
+            "SUSPECT",
+            "soc warmed by 20.0 °C",
+        ),
+    ],
+)
+def test_a_disturbance_is_named_with_its_figure(planted: dict[str, object], validity: str, words: str) -> None:
+    judgement = judge(trace(**planted), PLAN, REFERENCE)  # type: ignore[arg-type]
+    assert judgement.validity == validity
+    assert any(words in reason for reason in judgement.reasons), judgement.reasons
+
+
+def test_the_worst_finding_decides_and_all_are_told() -> None:
+    judgement = judge(trace(canary=canaries(clock=1.08), slept_ms=900.0), PLAN, REFERENCE)
+    assert judgement.validity == "INVALID"
+    assert len(judgement.reasons) == 2
+
+
+def test_a_trace_without_its_end_is_failed() -> None:
+    assert judge(trace(end=False), PLAN, REFERENCE).validity == "FAILED"
+
+
+def test_an_agents_own_error_is_the_reason() -> None:
+    rows = (*trace(end=False).rows, ErrorRow(t_ns=0, code="load", message="no such file"))
+    judgement = judge(Trace(rows=rows), PLAN, REFERENCE)
+    assert judgement.validity == "FAILED"
+    assert judgement.reasons == ("load: no such file",)
+
+
+def test_without_a_reference_nothing_vouches_for_the_launch() -> None:
+    assert judge(trace(), PLAN, None).validity == "SUSPECT"
+
+
+def test_canaries_of_another_kind_are_not_compared() -> None:
+    from msgspec.structs import replace
+
+    judgement = judge(trace(canary=canaries(clock=5.0)), PLAN, replace(REFERENCE, source="numpy"))
+    assert judgement.validity == "SUSPECT"
+    assert "not comparable" in judgement.reasons[0]
