@@ -198,13 +198,15 @@ def _read(kind: type[T], path: Path) -> T:
         mark = error.problem_mark
         where = f"line {mark.line + 1}" if mark else ""
         raise _invalid(path, where, error.problem or "not YAML", "correct the YAML at that line") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _invalid(path, "", f"cannot be read as YAML: {error}", "check the path and the file") from error
+    except OSError as error:
+        raise _invalid(path, "", f"cannot be read: {error.strerror}", "check the path") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise _invalid(path, "", f"is not YAML: {error}", "it must be text in UTF-8") from error
     try:
         return convert(kind, value, path=str(path), hint="correct that key")
     except InvalidFile as error:
         where = _exact_path(kind, value, error.where)
-        problem = error.message.partition(": ")[2]
+        problem = error.message.removeprefix(f"{path} at {error.where}: ").removeprefix(f"{path}: ")
         unknown = _UNKNOWN_KEY.search(problem)
         if unknown is None:
             raise _invalid(path, where, problem, "correct the value at that key") from error
@@ -225,6 +227,8 @@ def _exact_path(kind: type[Any], value: object, where: str) -> str:
         key: Any = int(index) if index.isdigit() else name
         if index == "...":
             key = _key_at_fault(kind, value, node, where)
+            if key is None:
+                return where
             exact += f".{key}"
         else:
             exact += f"[{index}]" if index else f".{name}"
@@ -232,8 +236,11 @@ def _exact_path(kind: type[Any], value: object, where: str) -> str:
     return exact
 
 
-def _key_at_fault(kind: type[Any], value: object, mapping: dict[str, object], where: str) -> str:
-    """The key of ``mapping`` (a part of ``value``) through which ``where`` leads; ``mapping`` is cut down to it."""
+def _key_at_fault(kind: type[Any], value: object, mapping: dict[str, object], where: str) -> str | None:
+    """The key of ``mapping`` (a part of ``value``) through which ``where`` leads; ``mapping`` is cut down to it.
+
+    None where no key alone brings the fault about (mappings that YAML aliases share).
+    """
     entries = dict(mapping)
     for key, entry in entries.items():
         mapping.clear()
@@ -243,7 +250,7 @@ def _key_at_fault(kind: type[Any], value: object, mapping: dict[str, object], wh
         except InvalidFile as error:
             if error.where == where:
                 return key
-    raise AssertionError(f"no key of the mapping fails at {where}")
+    return None
 
 
 def _known_keys() -> list[str]:

@@ -138,7 +138,11 @@ def celsius(value: float) -> float:
 def _steal_ms(cores: List[int]) -> Optional[float]:
     """The eighth figure of the used cores' lines in /proc/stat: time that the hypervisor gave to others."""
     names = {"cpu{}".format(core) for core in cores}
-    ticks = [int(f[8]) for f in map(str.split, (_read("/proc/stat") or "").splitlines()) if f and f[0] in names and len(f) > 8]
+    ticks = [
+        int(f[8])
+        for f in map(str.split, (_read("/proc/stat") or "").splitlines())
+        if f and f[0] in names and len(f) > 8
+    ]
     return sum(ticks) * 1000.0 / os.sysconf("SC_CLK_TCK") if ticks else None
 
 

@@ -87,7 +87,7 @@ def measure(launch: Launch) -> int:
             dropped = progress.drop
             start = time.monotonic_ns()
             durations, cores = timed_block(run, core, most, least, limit_ns)
-            counted = progress.take(durations)
+            counted = progress.take(durations, time.monotonic_ns() - start)
             stages = {"net": counted}
             launch.trace.row(
                 "iterations", artifact=0, t_ns=start, stages=stages, cores=cores[dropped:], dropped=dropped
@@ -116,9 +116,7 @@ def profile(launch: Launch) -> int:
         launch.sing("after")
         launch.look()
     layers = session.layers(len(durations))
-    launch.trace.row(
-        "layers", artifact=0, t_ns=start, total_ns=durations, layers=layers, graph=session.optimized_graph
-    )
+    launch.trace.row("layers", artifact=0, t_ns=start, total_ns=durations, layers=layers, graph=session.optimized_graph)
     return len(durations)
 
 
@@ -158,5 +156,3 @@ def by_name(mode: str) -> Callable[[Launch], int]:
         "canary": canary,
     }
     return modes[mode]
-
-

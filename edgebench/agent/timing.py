@@ -70,32 +70,34 @@ class Progress:
     """How much of a schedule is done: the next block's limits, until enough was timed."""
 
     def __init__(self, schedule: Json) -> None:
-        self._schedule = schedule
-        self._left_ns = schedule["measure_ms"] * 1000000
+        self._most = int(schedule["iterations_max"])
+        self._least = int(schedule["iterations_min"])
+        self._block_ns = int(schedule["canary_every_ms"]) * 1000000
+        self._left_ns = int(schedule["measure_ms"]) * 1000000
+        self._drop_after_canary = int(schedule["drop_after_canary"])
         self.kept = 0
         self.drop = 0
 
     @property
     def done(self) -> bool:
         """Whether the time is over with enough iterations, or the most were run."""
-        if self.kept >= self._schedule["iterations_max"]:
-            return True
-        return self._left_ns <= 0 and self.kept >= self._schedule["iterations_min"]
+        return self.kept >= self._most or (self._left_ns <= 0 and self.kept >= self._least)
 
     def limits(self) -> Tuple[int, int, int]:
         """``most``, ``least`` and ``limit_ns`` of the next block, the iterations to drop included."""
-        block_ns = self._schedule["canary_every_ms"] * 1000000
-        limit_ns = min(block_ns, self._left_ns) if self._left_ns > 0 else block_ns
-        most = self._schedule["iterations_max"] - self.kept + self.drop
+        limit_ns = min(self._block_ns, self._left_ns) if self._left_ns > 0 else self._block_ns
         # A block keeps at least one iteration, however long one takes.
-        return most, self.drop + 1, limit_ns
+        return self._most - self.kept + self.drop, self.drop + 1, limit_ns
 
-    def take(self, durations: List[int]) -> List[int]:
-        """Books a block; returns what counts of it. The next one follows a canary, which evicted the model's caches."""
+    def take(self, durations: List[int], elapsed_ns: int) -> List[int]:
+        """Books a block that took ``elapsed_ns`` in all; returns what counts of it.
+
+        The next one follows a canary, which evicted the model's caches.
+        """
         counted = durations[self.drop :]
-        self._left_ns -= sum(durations)
+        self._left_ns -= elapsed_ns
         self.kept += len(counted)
-        self.drop = int(self._schedule["drop_after_canary"])
+        self.drop = self._drop_after_canary
         return counted
 
 

@@ -68,21 +68,25 @@ class ExportedGraph:
     def anchor(self, region: Sequence[SidecarNode], op: str) -> SidecarNode | None:
         """The node that a kernel of type ``op`` over ``region`` is named after.
 
-        One of the same type, else a convolution or matrix product, else the last; among several the one with the most MACs.
+        One of the same type, else a convolution or matrix product, else one that reads a weight, else the last; among several
+        the one with the most MACs, then the later.
         """
         same = [node for node in region if node.op == op]
-        among = same or [node for node in region if node.op in HEAVY_OPS] or list(region[-1:])
+        heavy = [node for node in region if node.op in HEAVY_OPS]
+        weighted = [node for node in region if node.weight_module]
+        among = same or heavy or weighted or list(region[-1:])
         return max(among, key=lambda node: (node.macs, self._position[id(node)]), default=None)
 
     def module_of(self, node: SidecarNode) -> str:
-        """The path of the module that ``node`` belongs to; its own name where the graph did not come from modules.
+        """The path of the module that ``node`` belongs to; its own name (else its value's) where the graph did not come
+        from modules.
 
         The innermost scope is not enough: the exporter folds BatchNorm into a convolution and gives it BatchNorm's scope.
         The weight's name is not enough either: it keeps one copy of equal weights, under the first owner's name, so that
         the second of two alike branches seems to read the first one's.
         """
         if not self._modules:
-            return node.name
+            return node.name or node.outputs[0]
         scope, owner = node.scopes[-1] if node.scopes else "", node.weight_module
         if owner is None or node.op not in HEAVY_OPS or owner == scope:
             return scope
@@ -95,23 +99,23 @@ class ExportedGraph:
         return sibling if self._modules.get(sibling) == kind else owner
 
     def others(self, region: Sequence[SidecarNode], module: str) -> tuple[str, ...]:
-        """The modules in ``region`` other than ``module`` and the root, in graph order."""
+        """The modules in ``region`` other than ``module`` and the root, in graph order; constants belong to nobody."""
         names: list[str] = []
-        for node in region:
+        for node in (node for node in region if node.inputs):
             # A folded BatchNorm survives only as the scope of the convolution that took it in.
             names += [self.module_of(node), *(node.scopes[-1:] if self._modules else ())]
         return tuple(name for name in dict.fromkeys(names) if name not in ("", module))
 
 
-def profile_record(layers: LayersRow, credits: Sequence[Credit]) -> ProfileRecord:
-    """The rows of a profile, slowest first; ``credits[i]`` belongs to ``layers.layers[i]``.
+def profile_record(layers: LayersRow, credited: Sequence[Credit]) -> ProfileRecord:
+    """The rows of a profile, slowest first; ``credited[i]`` belongs to ``layers.layers[i]``.
 
     Kernels with the same module, op and kind are one row: its ``ms`` is the median over the iterations of their sum.
     Shares are of the sum of all rows and add up to 1. Raises InvalidFile where the iterations do not line up.
     """
     _require_aligned(layers)
     groups: dict[tuple[str, str, str], list[tuple[LayerTiming, Credit]]] = defaultdict(list)
-    for timing, credit in zip(layers.layers, credits, strict=True):
+    for timing, credit in zip(layers.layers, credited, strict=True):
         groups[credit.module, timing.op, credit.kind].append((timing, credit))
     times_ms = {key: _median_of_sums_ms([timing for timing, _ in group]) for key, group in groups.items()}
     total_ms = sum(times_ms.values())
@@ -127,18 +131,18 @@ def profile_record(layers: LayersRow, credits: Sequence[Credit]) -> ProfileRecor
 
 
 def _row(group: Sequence[tuple[LayerTiming, Credit]], ms: float, total_ms: float) -> LayerRow:
-    timings, credits = [timing for timing, _ in group], [credit for _, credit in group]
+    timings, credited = [timing for timing, _ in group], [credit for _, credit in group]
     sizes = [timing.bytes_moved for timing in timings if timing.bytes_moved is not None]
     return LayerRow(
-        module=credits[0].module,
+        module=credited[0].module,
         op=timings[0].op,
-        kind=credits[0].kind,
+        kind=credited[0].kind,
         ms=ms,
         share=ms / total_ms if total_ms > 0 else 0.0,
-        macs=sum(credit.macs for credit in credits),
+        macs=sum(credit.macs for credit in credited),
         # A sum that lacks one part would look like less traffic.
         bytes=sum(sizes) if len(sizes) == len(timings) else None,
-        fused=tuple(dict.fromkeys(name for credit in credits for name in credit.fused)),
+        fused=tuple(dict.fromkeys(name for credit in credited for name in credit.fused)),
         kernels=tuple(timing.name for timing in timings),
     )
 

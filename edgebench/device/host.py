@@ -102,9 +102,7 @@ class HostDevice:
         return entries[-1] if entries else None
 
     def _os_build(self) -> str:
-        release = dict(
-            line.split("=", 1) for line in (self._read("etc/os-release") or "").splitlines() if "=" in line
-        )
+        release = dict(line.split("=", 1) for line in (self._read("etc/os-release") or "").splitlines() if "=" in line)
         name = release.get("PRETTY_NAME", platform.system()).strip("\"'")
         kernel = (self._read("proc/sys/kernel/osrelease") or platform.release()).strip()
         return f"{name}, kernel {kernel}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgebench.export.forward import forward
 from edgebench.export.reference import make_inputs
 from edgebench.records import TensorSpec
 
@@ -25,7 +26,7 @@ def count(module: nn.Module, inputs: tuple[TensorSpec, ...]) -> Counts:
 
     This is the convention of the MobileNet and MobileOne papers; sources that count two operations a multiply-add, or
     normalisation and activations too, say more. Runs the network once, on the device that holds its parameters (``meta``
-    will do).
+    will do). Raises ModelError where it fails on these inputs.
     """
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -37,8 +38,8 @@ def count(module: nn.Module, inputs: tuple[TensorSpec, ...]) -> Counts:
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         # Fused attention kernels are opaque to the counter on a CPU: it would miss their matrix products.
-        with torch.no_grad(), FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-            module(*tensors)
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+            forward(module, tensors)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
     params = sum(parameter.numel() for parameter in module.parameters())

@@ -5,15 +5,18 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edgebench.records import Sidecar, SidecarNode, TensorSpec
+
+if TYPE_CHECKING:
+    import onnx
 
 SCOPES_KEY = "pkg.torch.onnx.name_scopes"
 _Shapes = Mapping[str, tuple[int, ...] | None]
 
 
-def make_sidecar(proto: Any, modules: Mapping[str, str]) -> Sidecar:
+def make_sidecar(proto: onnx.ModelProto, modules: Mapping[str, str]) -> Sidecar:
     """The side-car of a ModelProto whose shapes are static.
 
     With ``modules`` (path -> class) the scopes come from the exporter's metadata, which is why this must run before
@@ -39,7 +42,7 @@ def make_sidecar(proto: Any, modules: Mapping[str, str]) -> Sidecar:
     return Sidecar(modules=dict(modules), nodes=tuple(nodes))
 
 
-def value_shapes(proto: Any) -> dict[str, tuple[int, ...] | None]:
+def value_shapes(proto: onnx.ModelProto) -> dict[str, tuple[int, ...] | None]:
     """The shape of every value after ONNX shape inference; None where a dimension stays unknown."""
     import onnx
 
@@ -50,7 +53,7 @@ def value_shapes(proto: Any) -> dict[str, tuple[int, ...] | None]:
     return shapes
 
 
-def static_shape(value: Any) -> tuple[int, ...] | None:
+def static_shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
     """The shape of a ValueInfoProto, or None where it has none or a dimension of it is not a number."""
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
@@ -59,7 +62,7 @@ def static_shape(value: Any) -> tuple[int, ...] | None:
     return tuple(d.dim_value for d in dims) if all(d.HasField("dim_value") for d in dims) else None
 
 
-def value_spec(value: Any) -> TensorSpec:
+def value_spec(value: onnx.ValueInfoProto) -> TensorSpec:
     """A ValueInfoProto as a TensorSpec; a dimension that the graph does not fix is -1."""
     import onnx
 
@@ -69,7 +72,7 @@ def value_spec(value: Any) -> TensorSpec:
     return TensorSpec(name=value.name, shape=tuple(dims), dtype=str(dtype))
 
 
-def node_macs(node: Any, shapes: _Shapes) -> int:
+def node_macs(node: onnx.NodeProto, shapes: _Shapes) -> int:
     """Multiply-accumulates of a convolution or matrix product, counted as torch's FlopCounterMode does; else 0.
 
     A product with an unknown shape counts 0. Bias additions are not counted.
@@ -89,7 +92,7 @@ def node_macs(node: Any, shapes: _Shapes) -> int:
     return math.prod(out) * left[-1]
 
 
-def _torch_scopes(node: Any) -> tuple[str, ...]:
+def _torch_scopes(node: onnx.NodeProto) -> tuple[str, ...]:
     for entry in node.metadata_props:
         if entry.key == SCOPES_KEY:
             # The last entry is the fx node, not a module.

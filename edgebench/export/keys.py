@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -16,62 +15,84 @@ from edgebench.export.build import source_version
 from edgebench.files import sha256_bytes, sha256_file
 
 # The packages whose versions decide what a conversion yields.
-TOOLS = {
+_TOOLS = {
     "onnx": ("torch", "onnx", "onnxscript", "onnxruntime"),
     "ncnn": ("torch", "pnnx", "ncnn"),
     "torch": ("torch",),
 }
 _FILE_TOOLS = {"onnx": ("onnx",), "ncnn": ("ncnn",)}
 # Our own code that decides the content. Its hash stands in for a version that somebody would forget to raise.
-_CODE = ("build", "weights", "fuse", "counts", "graph", "onnx", "ncnn", "onnx_file", "ncnn_file", "torch_program")
-_CODE_ALSO = ("reference", "prepare", "pipeline", "keys")
+_CODE = (
+    *("build", "weights", "fuse", "counts", "prepare", "reference", "pipeline", "keys"),
+    *("graph", "onnx", "onnx_file", "ncnn", "ncnn_file", "ncnn_probe", "torch_program"),
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """All that decides a network: equal sources give equal networks. ``weights_sha256`` is None for random weights."""
+
+    model: ResolvedModel
+    weights: Path | None
+    weights_sha256: str | None
+    input_size: tuple[int, ...] | None
+    batch: int
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """One artifact of a model: the format and the precision that its weights are stored in."""
+    """One artifact of a network: the format and the precision that its weights are stored in."""
 
     format: str
-    precision: str = "fp32"
+    precision: str
 
 
-def artifact_key(
-    model: ResolvedModel,
-    wanted: Wanted,
-    *,
-    weights: Path | None,
-    input_size: tuple[int, ...] | None,
-    batch: int,
-    content: str | None = None,
-) -> str | None:
-    """The key, or None for a user's factory until ``content`` (the hash of its weights and graph) is known.
+def make_source(model: ResolvedModel, weights: Path | None, input_size: tuple[int, ...] | None, batch: int) -> Source:
+    """Raises ModelError for a weights file that is not there."""
+    if weights is not None and not weights.is_file():
+        raise ModelError(f"there is no weights file {weights}", hint="check the path given to --weights")
+    return Source(model, weights, sha256_file(weights) if weights else None, input_size, batch)
 
-    Raises NotInstalled where a converter is missing, ModelError for a weights file that is not there.
+
+def version_of(model: ResolvedModel) -> str | None:
+    """What decides the network behind the name: a package's version, a file's hash. None for a user's own factory.
+
+    Raises NotInstalled where the package is missing.
     """
-    version = file_sha256(model) if model.path else source_version(model.build)
-    if version is None and content is None:
-        return None
-    facts: dict[str, Any] = {
+    if model.path is None:
+        return source_version(model.build)
+    if model.kind == "ncnn":
+        files = [model.path, model.path.with_suffix(".bin")]
+    else:
+        from edgebench.export.onnx_file import files_of
+
+        files = files_of(model.path)
+    return sha256_bytes("".join(sha256_file(path) for path in files).encode())
+
+
+def artifact_key(source: Source, wanted: Wanted, version: str) -> str:
+    """The key of what ``source`` gives in the wanted form. Raises NotInstalled where a converter is missing."""
+    model = source.model
+    facts = {
         "name": model.name,
         "build": model.path.name if model.path else model.build,
-        "version": version or content,
+        "version": version,
         "inputs": model.inputs,
-        "weights": weights_fact(weights),
-        "input_size": input_size,
-        "batch": batch,
+        "weights": source.weights_sha256,
+        "input_size": source.input_size,
+        "batch": source.batch,
         "format": wanted.format,
         "precision": wanted.precision,
         "tools": tool_versions(model, wanted.format),
-        "code": code_hash(),
+        "code": _code_hash(),
     }
     return sha256_bytes(msgspec.json.encode(facts, order="deterministic"))[:32]
 
 
 def tool_versions(model: ResolvedModel, format_name: str) -> dict[str, str]:
     """Package -> version of what makes this format. Raises NotInstalled."""
-    packages = (_FILE_TOOLS if model.path else TOOLS)[format_name]
     found = {}
-    for package in packages:
+    for package in (_FILE_TOOLS if model.path else _TOOLS)[format_name]:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
@@ -82,28 +103,8 @@ def tool_versions(model: ResolvedModel, format_name: str) -> dict[str, str]:
     return found
 
 
-def weights_fact(weights: Path | None) -> str:
-    """``random`` (what that means is in our code, which is in the key) or the checkpoint's hash. Raises ModelError."""
-    if weights is None:
-        return "random"
-    if not weights.is_file():
-        raise ModelError(f"there is no weights file {weights}", hint="check the path given to --weights")
-    return f"checkpoint {sha256_file(weights)}"
-
-
-def file_sha256(model: ResolvedModel) -> str:
-    """The hash over a model file and the files beside it that belong to it."""
-    assert model.path is not None
-    if model.kind == "ncnn":
-        return sha256_bytes((sha256_file(model.path) + sha256_file(model.path.with_suffix(".bin"))).encode())
-    from edgebench.export.onnx_file import files_of
-
-    return sha256_bytes("".join(sha256_file(path) for path in files_of(model.path)).encode())
-
-
 @cache
-def code_hash() -> str:
+def _code_hash() -> str:
     """The hash of the modules of this package that decide what an artifact holds."""
     here = Path(__file__).parent
-    files = sorted(here / f"{name}.py" for name in _CODE + _CODE_ALSO)
-    return sha256_bytes(b"".join(file.read_bytes() for file in files))
+    return sha256_bytes(b"".join((here / f"{name}.py").read_bytes() for name in _CODE))

@@ -87,7 +87,8 @@ def _trace(module: torch.nn.Module, inputs: Sequence[TensorSpec], path: Path) ->
             # Tracing warns of its own deprecation and of values that become constants; parity judges the result.
             warnings.simplefilter("ignore")
             # check_trace compares two runs: parity does that better, on more data.
-            torch.jit.save(torch.jit.trace(module, arguments, check_trace=False), buffer)
+            traced = torch.jit.trace(module, arguments, check_trace=False)  # type: ignore[no-untyped-call]
+            torch.jit.save(traced, buffer)
     except (RuntimeError, TypeError, ValueError) as error:
         raise ConversionFailed(
             f"PyTorch cannot trace the model for ncnn: {first_line(error)}",

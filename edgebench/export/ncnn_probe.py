@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import ncnn
     import numpy as np
     import numpy.typing as npt
 
@@ -73,7 +74,7 @@ def _run(param: Path, weights: Path, arguments: list[str]) -> Probe:
     return Probe(answer["param"], answer["model"], tuple(answer["inputs"]), tuple(answer["outputs"]), said)
 
 
-def _load(param: str, weights: str) -> tuple[Any, dict[str, Any]]:
+def _load(param: str, weights: str) -> tuple[ncnn.Net, dict[str, Any]]:
     import ncnn
 
     net = ncnn.Net()
@@ -87,16 +88,16 @@ def _load(param: str, weights: str) -> tuple[Any, dict[str, Any]]:
     return net, answer
 
 
-def _extract(net: Any, given: str, blobs: list[str], out: str) -> None:
+def _extract(net: ncnn.Net, given: str, blobs: list[str], out: str) -> None:
     import ncnn
     import numpy as np
 
     with np.load(given) as inputs:
-        # A Mat does not keep its array alive.
         arrays = {name: np.ascontiguousarray(inputs[name]) for name in inputs.files}
     extractor = net.create_extractor()
     for name, array in arrays.items():
-        extractor.input(name, ncnn.Mat(array))
+        # A Mat borrows its array's memory without holding it; the clone has its own.
+        extractor.input(name, ncnn.Mat(array).clone())
     values = {}
     for blob in blobs:
         code, mat = extractor.extract(blob)

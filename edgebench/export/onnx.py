@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgebench.errors import ConversionFailed
 from edgebench.export.graph import make_sidecar
@@ -18,7 +18,9 @@ from edgebench.records import Sidecar, TensorSpec
 from edgebench.records.codec import encode
 
 if TYPE_CHECKING:
+    import onnx
     import torch
+    from google.protobuf.message import Message
 
 FILE = "model.onnx"
 SIDECAR = "sidecar.json"
@@ -48,7 +50,7 @@ def export_onnx(
     return {"onnx": FILE, "sidecar": SIDECAR}
 
 
-def save_graph(proto: Any, sidecar: Sidecar, folder: Path) -> None:
+def save_graph(proto: onnx.ModelProto, sidecar: Sidecar, folder: Path) -> None:
     """Checks the graph and writes it with its side-car. Raises ConversionFailed, NoSpace."""
     import onnx
 
@@ -56,14 +58,15 @@ def save_graph(proto: Any, sidecar: Sidecar, folder: Path) -> None:
         onnx.checker.check_model(proto, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ConversionFailed(
-            f"the exported ONNX graph is not valid: {first_line(error)}", hint="this is a fault of the exporter: report it"
+            f"the exported ONNX graph is not valid: {first_line(error)}",
+            hint="this is a fault of the exporter: report it",
         ) from error
     with full_disk_is_said(folder):
         (folder / FILE).write_bytes(proto.SerializeToString(deterministic=True))
         (folder / SIDECAR).write_bytes(encode(sidecar))
 
 
-def strip_metadata(message: Any) -> None:
+def strip_metadata(message: Message) -> None:
     """Clears metadata and doc strings from a protobuf message and all that it holds."""
     for name in _METADATA:
         if name in message.DESCRIPTOR.fields_by_name:
@@ -75,7 +78,7 @@ def strip_metadata(message: Any) -> None:
             strip_metadata(child)
 
 
-def _convert(module: torch.nn.Module, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Any:
+def _convert(module: torch.nn.Module, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> onnx.ModelProto:
     import torch
 
     arguments = tuple(torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in inputs)
@@ -104,13 +107,13 @@ def _convert(module: torch.nn.Module, inputs: Sequence[TensorSpec], outputs: Seq
     return program.model_proto
 
 
-def _to_half(proto: Any) -> Any:
+def _to_half(proto: onnx.ModelProto) -> onnx.ModelProto:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     with warnings.catch_warnings():
         # It warns of every weight that half precision rounds to zero or clips; parity judges the result.
         warnings.simplefilter("ignore")
-        half = convert_float_to_float16(proto, keep_io_types=True)
+        half: onnx.ModelProto = convert_float_to_float16(proto, keep_io_types=True)
     # It appends the casts at the end, which the checker refuses, and keeps fp32 types on values that are fp16 now.
     nodes = list(half.graph.node)
     producer = {name: index for index, node in enumerate(nodes) for name in node.output}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgebench.errors import ModelError
 from edgebench.files import full_disk_is_said
@@ -138,7 +138,7 @@ def _first_not_finite(module: nn.Module, arrays: Sequence[Array]) -> str:
 
     found: list[str] = []
 
-    def watch(path: str) -> Any:
+    def watch(path: str) -> Callable[[object, object, object], None]:
         def hook(_module: object, _inputs: object, output: object) -> None:
             if isinstance(output, torch.Tensor) and not bool(torch.isfinite(output).all()):
                 found.append(path)

@@ -88,10 +88,17 @@ def calibrate(module: nn.Module, inputs: tuple[TensorSpec, ...]) -> None:
     """
     evaluating(module)
     norms = [part for part in module.modules() if _is_batch_norm(part)]
+    if not norms:
+        run_module(module, make_inputs(inputs, 1)[0])
+        return
     wide = [TensorSpec(name=spec.name, shape=(CALIBRATION_BATCH, *spec.shape[1:]), dtype=spec.dtype) for spec in inputs]
-    with _one_thread(), _collecting(norms):
-        for arrays in make_inputs(wide, CALIBRATION_BATCHES if norms else 1):
-            run_module(module, arrays)
+    try:
+        with _one_thread(), _collecting(norms):
+            for arrays in make_inputs(wide, CALIBRATION_BATCHES):
+                run_module(module, arrays)
+    except ModelError as error:
+        hint = f"BatchNorm's random weights need batches of {CALIBRATION_BATCH}: let the batch vary, or give --weights"
+        raise ModelError(error.message, hint=f"{error.hint}; {hint}") from error
 
 
 def state_sha256(module: nn.Module) -> str:
@@ -99,7 +106,7 @@ def state_sha256(module: nn.Module) -> str:
     import torch
 
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(module.state_dict().items(), key=lambda item: item[0]):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()

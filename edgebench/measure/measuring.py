@@ -41,8 +41,8 @@ class Order:
 def open_bench(emit: Emit) -> Bench:
     """This machine as a device."""
     transport = LocalTransport()
-    device = HostDevice(transport)
-    return Bench(device, device.facts(), HostLauncher(device, transport), emit)
+    device = HostDevice()
+    return Bench(device, device.facts(), HostLauncher(transport), emit)
 
 
 def measure(request: Request, order: Order, bench: Bench) -> tuple[RunStore, RunRecord]:

@@ -44,7 +44,7 @@ def group_by_depth(layers: Sequence[ResultLayer], depth: int) -> list[ResultLaye
     """
 
     def key(row: ResultLayer) -> tuple[str, str]:
-        return ".".join(row.module.split(".")[:depth]), row.kind
+        return _ancestor(row.module, depth), row.kind
 
     grouped = groupby(sorted(layers, key=key), key=key)
     return _slowest_first(_merged(module, list(rows)) for (module, _), rows in grouped)
@@ -96,6 +96,13 @@ def profile_lines(result: Result) -> list[str]:
             " conversions, charged to the module that consumes or produces them"
         )
     return lines
+
+
+def _ancestor(module: str, depth: int) -> str:
+    # A plain ONNX graph has node names such as /layer1/conv/Conv in place of module paths.
+    separator = "/" if module.startswith("/") else "."
+    depth += separator == "/"
+    return separator.join(module.split(separator)[:depth])
 
 
 def _slowest_first(rows: Iterable[ResultLayer]) -> list[ResultLayer]:

@@ -42,3 +42,8 @@ def require_package(package: str, install: str) -> None:
         metadata.version(package)
     except metadata.PackageNotFoundError:
         raise NotInstalled(f"{package} is not installed", hint=f"run: {install}") from None
+
+
+def is_x86(machine: str) -> bool:
+    """Whether ``machine`` (uname -m) is an x86 of either width."""
+    return machine.lower() in ("x86_64", "amd64", "i386", "i486", "i586", "i686")

@@ -29,37 +29,40 @@ class Completed:
     stderr_tail: str
 
 
-def run(
-    argv: Sequence[str], *, timeout_s: float, cwd: Path, env: Mapping[str, str], stdout: Path, stderr: Path
-) -> Completed:
-    """Runs ``argv`` to its end or for ``timeout_s``, its output into the two files.
+class LocalTransport:
+    """Runs programs here."""
 
-    The program gets a process group of its own, all of which is killed at the bound, on Ctrl-C and on any other way out
-    of here: nothing goes on heating the machine. Raises NotInstalled where there is no such program, LaunchFailed
-    where it cannot be started or killed. It does not judge the exit status.
-    """
-    with stdout.open("wb") as out, stderr.open("wb") as err:
-        try:
-            process = subprocess.Popen(
-                list(argv),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                cwd=cwd,
-                env=dict(env),
-                start_new_session=True,
-            )
-        except FileNotFoundError as error:
-            raise NotInstalled(f"there is no program {argv[0]}", hint=f"install {argv[0]}, or mend PATH") from error
-        except OSError as error:
-            raise LaunchFailed(
-                f"cannot start {argv[0]}: {error.strerror}", hint="check its permissions and the free memory"
-            ) from error
-        try:
-            timed_out = _wait(process, timeout_s)
-        finally:
-            _kill_group(process)
-    return Completed(process.returncode, timed_out, tail(stdout), tail(stderr))
+    def run(
+        self, argv: Sequence[str], *, timeout_s: float, cwd: Path, env: Mapping[str, str], stdout: Path, stderr: Path
+    ) -> Completed:
+        """Runs ``argv`` to its end or for ``timeout_s``, its output into the two files.
+
+        The program gets a process group of its own, all of which is killed at the bound, on Ctrl-C and on any other way out
+        of here: nothing goes on heating the machine. Raises NotInstalled where there is no such program, LaunchFailed
+        where it cannot be started or killed. It does not judge the exit status.
+        """
+        with stdout.open("wb") as out, stderr.open("wb") as err:
+            try:
+                process = subprocess.Popen(
+                    list(argv),
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    cwd=cwd,
+                    env=dict(env),
+                    start_new_session=True,
+                )
+            except FileNotFoundError as error:
+                raise NotInstalled(f"there is no program {argv[0]}", hint=f"install {argv[0]}, or mend PATH") from error
+            except OSError as error:
+                raise LaunchFailed(
+                    f"cannot start {argv[0]}: {error.strerror}", hint="check its permissions and the free memory"
+                ) from error
+            try:
+                timed_out = _wait(process, timeout_s)
+            finally:
+                _kill_group(process)
+        return Completed(process.returncode, timed_out, tail(stdout), tail(stderr))
 
 
 def tail(path: Path, limit_bytes: int = TAIL_BYTES) -> str:

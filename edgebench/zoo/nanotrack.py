@@ -62,8 +62,8 @@ class InvertedResidual(nn.Module):
         """N x C x H x W to N x C' x H/stride x W/stride."""
         y = self.depthwise(self.widen(x))
         y = self.squeeze(self.activation(y)) if self.gate_last else self.activation(self.squeeze(y))
-        y = self.narrow(y)
-        return x + y if self.residual else y
+        out: torch.Tensor = self.narrow(y)
+        return x + out if self.residual else out
 
 
 class Backbone(nn.Module):

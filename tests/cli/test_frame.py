@@ -38,7 +38,7 @@ def test_the_help_lists_every_verb_with_its_line(edgebench):
 def test_every_verb_teaches_by_example_and_has_json(edgebench, name: str):
     done = edgebench(name, "--help")
     assert done.status == 0
-    assert f"edgebench {name} " in done.out.split("Usage:")[1].partition("\n")[2], "no example in the help"
+    assert f"edgebench {name}" in done.out.split("Usage:")[1].partition("\n")[2], "no example in the help"
     assert "--json" in done.out
 
 

@@ -39,7 +39,7 @@ class Session(Protocol):
 
 
 class Runtime(Protocol):
-    """A module of this package, its runtime imported."""
+    """A module of this package, the package that it drives imported."""
 
     def load(self, request: Request) -> Session:
         """Loads the artifact. Raises AgentError."""
@@ -50,9 +50,10 @@ def import_runtime(name: str) -> Runtime:
     if name not in NAMES:
         raise AgentError("bad_plan", "runtime {!r}; this agent knows {}".format(name, ", ".join(NAMES)))
     try:
-        module: Any = importlib.import_module("." + name, __name__)
+        importlib.import_module(name)
     except ImportError as error:
         raise AgentError("not_installed", "cannot import {}: {}".format(name, error)) from error
+    module: Any = importlib.import_module("." + name, __name__)
     runtime: Runtime = module
     return runtime
 

@@ -9,9 +9,6 @@ import sys
 import tempfile
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
-import ncnn
-import numpy as np
-
 from ..wire import AgentError, Json
 from . import Request, file
 
@@ -22,10 +19,12 @@ _NUMBER = re.compile(r"\d+")
 class NcnnSession:
     """A Net whose options are exactly the plan's."""
 
-    version: str = ncnn.__version__
     optimized_graph = None
 
     def __init__(self, request: Request) -> None:
+        import ncnn
+
+        self.version: str = ncnn.__version__
         self._net = ncnn.Net()
         self.resolved: Dict[str, Any] = _set_options(self._net.opt, dict(request.options, num_threads=request.threads))
         half = bool(self._net.opt.use_fp16_arithmetic) and bool(ncnn.cpu_support_arm_asimdhp())
@@ -39,6 +38,8 @@ class NcnnSession:
 
     def run(self, inputs: Dict[str, Any], outputs: List[str]) -> List[Any]:
         """All outputs in the network's order, with the batch dimension that ncnn does not know put back."""
+        import numpy as np
+
         del outputs  # pnnx gives blobs names of its own; the plan's names go by position
         extractor = self._feed(self._mats(inputs))
         arrays = []
@@ -89,6 +90,9 @@ def load(request: Request) -> NcnnSession:
 
 
 def _mat(name: str, array: Any) -> Any:
+    import ncnn
+    import numpy as np
+
     if array.ndim < 2 or array.shape[0] != 1:
         raise AgentError("bad_input", "ncnn takes batch 1, input {} has shape {}".format(name, list(array.shape)))
     # Mat(array) borrows the array's memory without holding it, and a layer may work in place on what is not shared:

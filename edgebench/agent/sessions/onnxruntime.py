@@ -6,19 +6,18 @@ import functools
 import os
 from typing import Any, Callable, Dict, List
 
-import onnxruntime as ort
-
 from ..wire import AgentError, Json
 from . import Request, file, required
 from .ort_profile import read_layers
 
+# Values of the plan's options, as members of ONNX Runtime's enumerations.
 _LEVELS = {
-    "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
-    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
-    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
-    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    "disabled": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
 }
-_MODES = {"sequential": ort.ExecutionMode.ORT_SEQUENTIAL, "parallel": ort.ExecutionMode.ORT_PARALLEL}
+_MODES = {"sequential": "ORT_SEQUENTIAL", "parallel": "ORT_PARALLEL"}
 # What ONNX Runtime says of an operator that it has no kernel or no definition for.
 _UNSUPPORTED = ("is not a registered function/op", "Could not find an implementation for", "No Op registered for")
 _SEVERITY_ERROR = 3
@@ -27,11 +26,13 @@ _SEVERITY_ERROR = 3
 class OrtSession:
     """An InferenceSession whose provider and options were read back."""
 
-    version: str = ort.__version__
     # Its CPU kernels compute fp32: fp16 graphs get casts around every kernel (the controller refuses them).
     precision_computed = "fp32"
 
     def __init__(self, request: Request) -> None:
+        import onnxruntime as ort
+
+        self.version: str = ort.__version__
         options = _session_options(request)
         provider = required("provider", request.options)
         self._profiled = request.profile_into is not None
@@ -77,12 +78,14 @@ def load(request: Request) -> OrtSession:
 
 
 def _session_options(request: Request) -> Any:
+    import onnxruntime as ort
+
     wanted = request.options
     options = ort.SessionOptions()
     options.intra_op_num_threads = request.threads
     options.inter_op_num_threads = required("inter_op_threads", wanted)
-    options.execution_mode = _chosen(_MODES, "execution_mode", wanted)
-    options.graph_optimization_level = _chosen(_LEVELS, "graph_optimization", wanted)
+    options.execution_mode = _chosen(ort.ExecutionMode, _MODES, "execution_mode", wanted)
+    options.graph_optimization_level = _chosen(ort.GraphOptimizationLevel, _LEVELS, "graph_optimization", wanted)
     options.log_severity_level = _SEVERITY_ERROR
     if request.profile_into is not None:
         options.enable_profiling = True
@@ -92,6 +95,8 @@ def _session_options(request: Request) -> Any:
 
 
 def _load(path: str, options: Any, provider: str) -> Any:
+    import onnxruntime as ort
+
     try:
         return ort.InferenceSession(path, options, providers=[provider])
     except _ort_errors() as error:
@@ -105,18 +110,18 @@ def _ort_errors() -> Any:
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     own = [kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception)]
-    return tuple(own) + (RuntimeError, ValueError)
+    return (*own, RuntimeError, ValueError)
 
 
-def _chosen(table: Dict[str, Any], option: str, wanted: Json) -> Any:
+def _chosen(enumeration: Any, table: Dict[str, str], option: str, wanted: Json) -> Any:
     value = required(option, wanted)
     if value not in table:
         raise AgentError("bad_plan", "{} is {!r}; known: {}".format(option, value, ", ".join(table)))
-    return table[value]
+    return getattr(enumeration, table[value])
 
 
-def _name(table: Dict[str, Any], value: Any) -> str:
-    return next((name for name, known in table.items() if known == value), str(value))
+def _name(table: Dict[str, str], value: Any) -> str:
+    return next((name for name, member in table.items() if member == value.name), str(value.name))
 
 
 def _first_line(error: BaseException) -> str:

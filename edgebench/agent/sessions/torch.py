@@ -5,41 +5,44 @@ from __future__ import annotations
 import pickle
 from typing import Any, Callable, Dict, List
 
-import torch
-
 from ..wire import AgentError, Json
 from . import Request, file
 
-_PRECISIONS = {torch.float32: "fp32", torch.float64: "fp64", torch.float16: "fp16", torch.bfloat16: "bf16"}
+_PRECISIONS = {"torch.float32": "fp32", "torch.float64": "fp64", "torch.float16": "fp16", "torch.bfloat16": "bf16"}
 _LOAD_ERRORS = (OSError, RuntimeError, ImportError, AttributeError, EOFError, pickle.UnpicklingError)
 
 
 class TorchSession:
     """A pickled module in eval mode, run under inference mode."""
 
-    version: str = torch.__version__
     optimized_graph = None
 
     def __init__(self, request: Request) -> None:
+        import torch
+
+        self.version: str = torch.__version__
         torch.set_num_threads(request.threads)
         torch.set_num_interop_threads(1)
-        # For the whole process: entering the guard once an iteration would be timed with it.
-        torch.inference_mode().__enter__()
+        # For the whole process: entering the guard once an iteration would be timed with it. It ends with its object.
+        self._guard = torch.inference_mode()
+        self._guard.__enter__()
         path = file("torch", request)
         try:
             # A pickle runs code: the file was written by this user's own export, its hash is checked by the controller.
-            self._module = torch.load(path, map_location="cpu", weights_only=False)  # noqa: S614
+            self._module = torch.load(path, map_location="cpu", weights_only=False)
         except _LOAD_ERRORS as error:
             raise AgentError("load_failed", "torch cannot load {}: {}".format(path, error)) from error
         if self._module.training:
             raise AgentError("load_failed", "the module in {} is in training mode".format(path))
-        kinds = {_PRECISIONS.get(p.dtype, str(p.dtype)) for p in self._module.parameters() if p.is_floating_point()}
+        kinds = {
+            _PRECISIONS.get(str(p.dtype), str(p.dtype)) for p in self._module.parameters() if p.is_floating_point()
+        }
         self.precision_computed = "+".join(sorted(kinds)) or "fp32"
         self.resolved: Dict[str, Any] = {
             "threads": torch.get_num_threads(),
             "interop_threads": torch.get_num_interop_threads(),
             "inference_mode": torch.is_inference_mode_enabled(),
-            "mkldnn": bool(torch.backends.mkldnn.is_available()),
+            "mkldnn": bool(torch._C._has_mkldnn),
         }
 
     def run(self, inputs: Dict[str, Any], outputs: List[str]) -> List[Any]:
@@ -68,10 +71,14 @@ def load(request: Request) -> TorchSession:
 
 
 def _tensors(inputs: Dict[str, Any]) -> List[Any]:
+    import torch
+
     return [torch.from_numpy(array) for array in inputs.values()]
 
 
 def _flat(value: Any) -> List[Any]:
+    import torch
+
     if isinstance(value, torch.Tensor):
         return [value]
     if isinstance(value, dict):

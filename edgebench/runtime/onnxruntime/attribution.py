@@ -23,6 +23,8 @@ _REORDERS = frozenset({"ReorderInput", "ReorderOutput"})
 _MOVES = _REORDERS | {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast", "Identity"}
 _UNIQUE = re.compile(r"_token_\d+$")
 _NCHWC_SUFFIX = "_nchwc"
+# Values inside an operator without a kernel of its own, which ONNX Runtime writes out as the operators it is defined by.
+_INLINED = "_inlfunc_"
 
 
 def attribute(artifact: Artifact, folder: Path, layers: LayersRow) -> ProfileRecord:
@@ -40,12 +42,10 @@ def attribute(artifact: Artifact, folder: Path, layers: LayersRow) -> ProfileRec
     return profile_record(layers, credit(ExportedGraph(sidecar), nodes, match_kernels(layers.layers, nodes)))
 
 
-def credit(
-    exported: ExportedGraph, nodes: Sequence[KernelNode], timed: Sequence[KernelNode | None]
-) -> list[Credit]:
+def credit(exported: ExportedGraph, nodes: Sequence[KernelNode], timed: Sequence[KernelNode | None]) -> list[Credit]:
     """A credit for each of ``timed``, all of which are among ``nodes``, the whole optimised graph."""
-    credits = _Attribution(exported, nodes).credits()
-    return [NOBODY if node is None else credits[id(node)] for node in timed]
+    found = _Attribution(exported, nodes).credits()
+    return [NOBODY if node is None else found[id(node)] for node in timed]
 
 
 class _Values:
@@ -117,6 +117,8 @@ class _Values:
 
     def _from_readers(self, value: str) -> str | None:
         """What a value with an invented name must be, since its reader has a counterpart: the input in the same place."""
+        if value.startswith(_INLINED):
+            return self._end_of_inlined(value)
         for reader in self.readers[value]:
             makes = [made for output in reader.outputs if (made := self._carried.get(output))]
             region = self._exported.region(makes, self.made) if reader.op not in _MOVES else ()
@@ -128,6 +130,18 @@ class _Values:
                     return read
         original = _named_after(self.producer[value].name, self._exported)
         return original.outputs[0] if original is not None and len(self.producer[value].outputs) == 1 else None
+
+    def _end_of_inlined(self, value: str) -> str | None:
+        """The value that the written-out operator makes, for the values on the way to it."""
+        waiting, seen = [value], {value}
+        while waiting:
+            for output in (out for reader in self.readers[waiting.pop(0)] for out in reader.outputs):
+                if not output.startswith(_INLINED):
+                    return self._carried.get(output)
+                if output not in seen:
+                    seen.add(output)
+                    waiting.append(output)
+        return None
 
 
 class _Attribution:

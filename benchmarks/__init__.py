@@ -1,0 +1,1 @@
+"""Scripts that print the figures that README claims; run as ``python -m benchmarks.NAME`` from a checkout."""

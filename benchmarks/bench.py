@@ -1,0 +1,66 @@
+"""What the benchmark scripts share: this machine, prepared models, and one launch at a time."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from edgebench import __version__
+from edgebench.cli.progress import progress
+from edgebench.device.canary_build import canary_library
+from edgebench.files import state_root
+from edgebench.measure.clock import SystemClock
+from edgebench.measure.gate import Gate
+from edgebench.measure.launching import Subject, Surroundings
+from edgebench.measure.measuring import open_bench
+from edgebench.measure.prepare import Bench, Prepared, Request, prepare
+from edgebench.measure.probe import Launcher, canary_probe
+from edgebench.measure.reference import establish, reference_path
+from edgebench.measure.store import RunStore
+from edgebench.records import GateLimits, Series
+
+__all__ = ["Subject", "Series", "opened", "prepared", "surroundings"]
+
+
+def opened() -> Bench:
+    """This machine, with progress as plain lines on stderr."""
+    with progress(quiet=True) as emit:
+        return open_bench(emit)
+
+
+def prepared(bench: Bench, models: tuple[str, ...], runtimes: tuple[str, ...]) -> Prepared:
+    """The models exported and proven, on one default core and thread."""
+    return prepare(
+        Request(
+            models=models,
+            runtimes=runtimes,
+            asked_runtimes=False,
+            precisions=("fp32",),
+            threads=1,
+            cores=bench.device.default_cores(1),
+        ),
+        bench,
+    )
+
+
+def surroundings(bench: Bench, folder: Path, *, gate: bool, launcher: Launcher | None = None) -> Surroundings:
+    """What a session needs, with this machine's reference canaries."""
+    cores = bench.device.default_cores(1)
+    library = canary_library()
+    library_path = str(library) if library else None
+    scratch = Path(tempfile.mkdtemp(prefix="edgebench-benchmark-"))
+    probe = canary_probe(bench.launcher, cores, library_path, scratch)
+    clock = SystemClock()
+    reference = establish(reference_path(state_root(), bench.facts, cores, __version__), probe, clock)
+    return Surroundings(
+        store=RunStore(folder),
+        launcher=launcher or bench.launcher,
+        gate=Gate(GateLimits(max_wait_s=10.0), reference, probe, bench.device.read_temperature_c, clock, bench.emit)
+        if gate
+        else None,
+        clock=clock,
+        emit=bench.emit,
+        reference=reference,
+        canary_library=library_path,
+        thermal_zones=bench.device.thermal_zones(),
+    )

@@ -1,0 +1,101 @@
+"""After parity failed: builds the PyTorch network again and says where the converted one first differs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgebench.errors import EdgebenchError
+from edgebench.export.reference import Array, read_tensor
+from edgebench.records import Artifact, ParityCheck, Sidecar
+from edgebench.records.codec import decode
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Located:
+    """The first module that differs, as far as it could be told, and the sentence that says so."""
+
+    module: str | None
+    text: str
+
+
+def locate(artifact: Artifact, folder: Path, check: ParityCheck, weights: Path | None) -> Located:
+    """Never raises for a network that cannot be built again: then the sentence says why nothing was located."""
+    if check.step == "torch":
+        return Located(None, "PyTorch differs from itself: another thread count, build or a module with random state")
+    try:
+        module = rebuild(artifact, weights)
+    except EdgebenchError as error:
+        return Located(None, f"where was not located, as the network cannot be built again: {error.message}")
+    if module is None:
+        return Located(None, "where was not located: give the checkpoint again with --weights")
+    arrays = [
+        read_tensor(folder / name, spec.shape, spec.dtype)
+        for spec, name in zip(artifact.inputs, artifact.reference_inputs[0], strict=True)
+    ]
+    if artifact.format == "ncnn":
+        return _in_ncnn(artifact, folder, check, module, arrays)
+    return _in_onnx(artifact, folder, check, module, arrays)
+
+
+def rebuild(artifact: Artifact, weights: Path | None) -> nn.Module | None:
+    """The fused network that the artifact was made of, or None without the weights that it had.
+
+    Raises what building it raises.
+    """
+    from edgebench.export.build import build
+    from edgebench.export.fuse import fuse
+    from edgebench.export.weights import load_checkpoint, randomize
+
+    built = build(artifact.model.source, None, artifact.inputs)
+    if artifact.weights.kind == "random":
+        info = randomize(built.module, built.inputs)
+    elif weights is not None:
+        info = load_checkpoint(built.module, weights)
+    else:
+        return None
+    return fuse(built.module)[0] if info.sha256 == artifact.weights.sha256 else None
+
+
+def _in_onnx(
+    artifact: Artifact, folder: Path, check: ParityCheck, module: nn.Module, arrays: Sequence[Array]
+) -> Located:
+    from edgebench.export.bisect import first_divergent_in_onnx, onnx_outputs
+    from edgebench.export.parity import relative_error
+    from edgebench.export.reference import run_module
+
+    paths = {file.role: folder / file.path for file in artifact.files}
+    sidecar = decode(Sidecar, paths["sidecar"].read_bytes(), path=str(paths["sidecar"]))
+    limit = check.tolerance_relative
+    first = first_divergent_in_onnx(paths["onnx"], sidecar, artifact.inputs, module, arrays, limit)
+    if first is not None:
+        kind = sidecar.modules.get(first, "module")
+        return Located(first, f"the first module that differs is {first} ({kind})")
+    plain = onnx_outputs(paths["onnx"], artifact.inputs, arrays)
+    if all(relative_error(a, b)[0] <= limit for a, b in zip(plain, run_module(module, arrays), strict=True)):
+        return Located(None, "only the optimised graph differs: with optimisations off every module agrees")
+    return Located(
+        None, "every module agrees: what differs is outside all modules, in the last operations of the graph"
+    )
+
+
+def _in_ncnn(
+    artifact: Artifact, folder: Path, check: ParityCheck, module: nn.Module, arrays: Sequence[Array]
+) -> Located:
+    from edgebench.export.bisect_ncnn import compare_convolutions
+
+    paths = {file.role: folder / file.path for file in artifact.files}
+    found = compare_convolutions(paths["param"], paths["bin"], module, arrays, check.tolerance_relative)
+    if found.first is not None:
+        text = f"the first convolution that differs is {found.first} (the {found.agreeing} before it agree)"
+        return Located(found.first, text)
+    if found.reason:
+        return Located(None, f"where was not located: {found.reason}")
+    return Located(
+        None, f"all {found.agreeing} convolutions agree with plain options: what differs is behind or between them"
+    )

@@ -1,0 +1,235 @@
+"""Parity: a converted model computes what PyTorch computes, with the very runtime, options and threads that are timed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+
+import msgspec
+from msgspec.structs import replace
+
+from edgebench.errors import ParityFailed
+from edgebench.events import Emit, StageFinished, StageStarted, ignore
+from edgebench.export.reference import Array, read_tensor
+from edgebench.files import sha256_bytes, write_atomic
+from edgebench.records import Artifact, DeviceFacts, Fidelity, OutputRow, ParityCheck, Plan, TensorSpec, Trace
+from edgebench.records.codec import decode, encode
+from edgebench.runtime.base import Runtime
+from edgebench.runtime.launcher import plan_artifact
+
+if TYPE_CHECKING:
+    from edgebench.export.locate import Located
+
+# The largest relative error that is let pass, per runtime and stored precision. Measured on x86_64 over backbones: ONNX
+# Runtime at most 2.1e-5 and ncnn 2.4e-5 in fp32; 5e-4 with fp16 storage, up to 4e-2 with fp16 weights. fp32 gets four
+# times the worst measured: a wrong layer errs by far more.
+TOLERANCE_RELATIVE = {
+    ("onnxruntime", "fp32"): 1e-4,
+    ("ncnn", "fp32"): 1e-4,
+    ("torch", "fp32"): 1e-4,
+    ("onnxruntime", "fp16"): 5e-2,
+    ("ncnn", "fp16"): 5e-2,
+}
+DEADLINE_S = 60.0
+_HINT = "it is not timed; export again with --rebuild, and if it stays report the model and the versions"
+
+
+class Launcher(Protocol):
+    """Starts one launch and reads its trace."""
+
+    def launch(self, plan: Plan) -> Trace:
+        """Raises LaunchFailed when there is no usable trace."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How the timed launches will run: parity is proven for exactly this."""
+
+    runtime: Runtime
+    threads: int
+    cores: tuple[int, ...]
+    device: DeviceFacts
+
+    def key(self, artifact: Artifact) -> str:
+        """One hash for all that could change a result, and for the limit that it is held to."""
+        facts = {
+            "artifact": artifact.key,
+            "runtime": self.runtime.name,
+            "version": self.runtime.version(),
+            "options": self.runtime.options(artifact.precision, self.threads),
+            "threads": self.threads,
+            "device": self.device.id,
+            "os": self.device.os_build,
+            "tolerance": tolerance(self.runtime.name, artifact.precision),
+        }
+        return sha256_bytes(msgspec.json.encode(facts, order="deterministic"))[:32]
+
+
+def tolerance(runtime: str, precision: str) -> float:
+    """The limit for this runtime and stored precision; the strict one where none was measured."""
+    return TOLERANCE_RELATIVE.get((runtime, precision), 1e-4)
+
+
+def with_parity(
+    artifact: Artifact,
+    folder: Path,
+    *,
+    runtime: Runtime,
+    threads: int,
+    cores: tuple[int, ...],
+    launcher: Launcher,
+    device: DeviceFacts,
+    weights: Path | None = None,
+    emit: Emit = ignore,
+) -> Fidelity:
+    """The artifact's fidelity under these conditions: a verify launch the first time, afterwards what it proved.
+
+    Raises ParityFailed naming the first module that diverges where it can be told (``weights`` is the checkpoint, to build
+    the network again for that), and whatever the launcher raises. A file without a PyTorch model behind it must at
+    least give finite outputs.
+    """
+    conditions = Conditions(runtime, threads, cores, device)
+    stored = folder / "parity" / f"{conditions.key(artifact)}.json"
+    if stored.is_file():
+        return decode(Fidelity, stored.read_bytes(), path=str(stored), hint="remove that file")
+    stage = f"parity {runtime.name}"
+    emit(StageStarted(stage, f"{artifact.model.name} {artifact.precision}, {threads} threads"))
+    with tempfile.TemporaryDirectory(prefix="edgebench-parity-") as name:
+        outputs = run_batches(artifact, folder, conditions, launcher, Path(name))
+    if artifact.reference_outputs:
+        check = check_parity(artifact, folder, conditions, outputs)
+        if not check.passed:
+            raise _failure(check, artifact, folder, weights, emit)
+        fidelity = replace(artifact.fidelity, checks=(*artifact.fidelity.checks, check))
+        said = f"relative error {check.error_relative:.1e} (limit {check.tolerance_relative:.0e})"
+    else:
+        problem = next((text for batch in outputs for text in [not_finite(batch, artifact.outputs)] if text), None)
+        if problem:
+            raise _not_finite_failure(runtime.name, problem)
+        said = f"outputs of {len(outputs)} seeded batches are finite on {runtime.name}"
+        fidelity = replace(artifact.fidelity, not_checked=f"{artifact.fidelity.not_checked}; {said}")
+    write_atomic(stored, encode(fidelity))
+    emit(StageFinished(stage, said))
+    return fidelity
+
+
+def run_batches(
+    artifact: Artifact, folder: Path, conditions: Conditions, launcher: Launcher, work_dir: Path
+) -> list[list[Array]]:
+    """The outputs of every reference batch from one verify launch, in the artifact's order."""
+    plan = Plan(
+        plan_id=f"verify-{artifact.key[:12]}-{conditions.runtime.name}",
+        mode="verify",
+        runtime=conditions.runtime.name,
+        artifacts=(plan_artifact(artifact, folder),),
+        options=conditions.runtime.options(artifact.precision, conditions.threads),
+        threads=conditions.threads,
+        cores=conditions.cores,
+        deadline_s=DEADLINE_S,
+        work_dir=str(work_dir),
+        trace_path=str(work_dir / "trace.jsonl"),
+    )
+    rows = launcher.launch(plan).of(OutputRow)
+    batches: list[list[Array]] = []
+    for batch in range(len(artifact.reference_inputs)):
+        by_name = {row.name: row for row in rows if row.batch == batch}
+        missing = [spec.name for spec in artifact.outputs if spec.name not in by_name]
+        if missing:
+            step = conditions.runtime.name
+            text = f"{step} did not compute the output {missing[0]} of batch {batch}"
+            raise ParityFailed(text, hint=_HINT, step=step, module=None)
+        wanted = [by_name[spec.name] for spec in artifact.outputs]
+        batches.append([read_tensor(Path(row.path), row.shape, row.dtype) for row in wanted])
+    return batches
+
+
+def check_parity(
+    artifact: Artifact, folder: Path, conditions: Conditions, outputs: Sequence[Sequence[Array]]
+) -> ParityCheck:
+    """Holds the outputs against PyTorch's. A shape that differs or a value that is not finite is an infinite error."""
+    worst, note = 0.0, ""
+    for batch, names in enumerate(artifact.reference_outputs):
+        for spec, name, got in zip(artifact.outputs, names, outputs[batch], strict=True):
+            expected = read_tensor(folder / name, spec.shape, spec.dtype)
+            error, problem = relative_error(got, expected, batchless=artifact.format == "ncnn")
+            if error > worst or problem:
+                worst, note = error, problem and f"output {spec.name} of batch {batch} {problem}"
+            if problem:
+                break
+        if note:
+            break
+    limit = tolerance(conditions.runtime.name, artifact.precision)
+    return ParityCheck(
+        step=cast(Literal["onnxruntime", "ncnn", "torch"], conditions.runtime.name),
+        against="the fused fp32 network in PyTorch",
+        error_relative=worst,
+        tolerance_relative=limit,
+        batches=len(artifact.reference_outputs),
+        precision=artifact.precision,
+        threads=conditions.threads,
+        runtime_version=conditions.runtime.version(),
+        options=conditions.runtime.options(artifact.precision, conditions.threads),
+        passed=worst <= limit,
+        note=note,
+    )
+
+
+def relative_error(got: Array, expected: Array, *, batchless: bool = False) -> tuple[float, str]:
+    """max|a-b| / max|b| in float64, and what makes it infinite ("" where nothing does).
+
+    ``batchless`` lets leading dimensions of 1 differ, as a runtime without a batch dimension adds and drops them.
+    """
+    import numpy as np
+
+    shapes = [_without_leading_ones(array.shape) if batchless else array.shape for array in (got, expected)]
+    if shapes[0] != shapes[1]:
+        return float("inf"), f"has shape {list(got.shape)} where PyTorch gives {list(expected.shape)}"
+    a, b = got.astype(np.float64).ravel(), expected.astype(np.float64).ravel()
+    if not np.isfinite(a).all():
+        return float("inf"), f"holds {'NaN' if np.isnan(a).any() else 'infinity'}"
+    if a.size == 0:
+        return 0.0, ""
+    difference, scale = float(np.abs(a - b).max()), float(np.abs(b).max())
+    if scale == 0.0:
+        return (0.0, "") if difference == 0.0 else (float("inf"), "is not zero where PyTorch gives zeros alone")
+    return difference / scale, ""
+
+
+def not_finite(arrays: Sequence[Array], specs: Sequence[TensorSpec]) -> str | None:
+    """Says which output holds NaN or infinity, or None."""
+    import numpy as np
+
+    for spec, array in zip(specs, arrays, strict=True):
+        if not np.isfinite(array).all():
+            return f"the output {spec.name} holds {'NaN' if np.isnan(array).any() else 'infinity'}"
+    return None
+
+
+def _without_leading_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    while shape and shape[0] == 1:
+        shape = shape[1:]
+    return shape
+
+
+def _failure(check: ParityCheck, artifact: Artifact, folder: Path, weights: Path | None, emit: Emit) -> ParityFailed:
+    from edgebench.export.locate import locate
+
+    emit(StageStarted("locate", f"which module of {artifact.model.name} diverges on {check.step}"))
+    found: Located = locate(artifact, folder, check, weights)
+    emit(StageFinished("locate", found.text))
+    reason = check.note or f"relative error {check.error_relative:.1e} over the limit of {check.tolerance_relative:.0e}"
+    return ParityFailed(
+        f"{artifact.model.name} on {check.step} does not compute what PyTorch computes: {reason}; {found.text}",
+        hint=_HINT,
+        step=check.step,
+        module=found.module,
+    )
+
+
+def _not_finite_failure(step: str, problem: str) -> ParityFailed:
+    return ParityFailed(
+        f"on {step} {problem}", hint="check the file's weights; it is not timed", step=step, module=None
+    )

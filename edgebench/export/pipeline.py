@@ -1,0 +1,210 @@
+"""From a model's name to an artifact in the cache: the one way in for the verbs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgebench.catalog import ResolvedModel
+from edgebench.errors import UsageError
+from edgebench.events import Emit, StageFinished, StageStarted, ignore
+from edgebench.export.cache import MANIFEST, draft, find_artifact
+from edgebench.export.imported import Imported
+from edgebench.export.keys import Source, Wanted, artifact_key, make_source, tool_versions, version_of
+from edgebench.export.reference import make_inputs, save_tensors
+from edgebench.files import full_disk_is_said
+from edgebench.records import Artifact, Fidelity, ModelIdentity, WeightsInfo
+
+if TYPE_CHECKING:
+    from edgebench.export.prepare import PreparedModel
+
+FORMATS = ("onnx", "ncnn", "torch")
+PRECISIONS = ("fp32", "fp16")
+_NOT_CHECKED = "the file was given as it is: there is no PyTorch model here to hold it against"
+
+
+def obtain(
+    model: ResolvedModel,
+    *,
+    format: str,  # noqa: A002  the word of the flag and of the record
+    precision: str = "fp32",
+    weights: Path | None = None,
+    input_size: tuple[int, ...] | None = None,
+    batch: int = 1,
+    rebuild: bool = False,
+    emit: Emit = ignore,
+) -> tuple[Artifact, Path]:
+    """The artifact and its folder, from the cache when it is there, else made now.
+
+    A cached artifact of a catalogue, timm or torchvision model, or of a file, imports no PyTorch. A user's own factory
+    is always built: only its weights and graph tell whether the cached artifact is still the same. Several formats
+    of one model in a row build it once.
+
+    Raises UsageError, ModelError and its kin (what the model or a converter cannot do), NotInstalled, CacheTampered, NoSpace.
+    """
+    wanted = Wanted(format, precision)
+    _require_sensible(model, wanted, weights, batch)
+    source = make_source(model, weights, input_size, batch)
+    version = version_of(model)
+    if version is not None:
+        key = artifact_key(source, wanted, version)
+        found = None if rebuild else find_artifact(key)
+        if found is not None:
+            emit(StageFinished(f"export {format}", f"from the cache, {key}"))
+            return found
+        if model.path is not None:
+            return _import_file(source, wanted, version, key, rebuild=rebuild, emit=emit)
+    from edgebench.export.prepare import content_sha256, prepare_model
+
+    prepared = prepare_model(source, emit)
+    if version is None:
+        key = artifact_key(source, wanted, content_sha256(prepared))
+        found = None if rebuild else find_artifact(key)
+        if found is not None:
+            emit(StageFinished(f"export {format}", f"unchanged, {key}"))
+            return found
+    return _convert(prepared, wanted, key, tool_versions(model, format), rebuild=rebuild, emit=emit)
+
+
+def export_to(out: Path, artifact: Artifact, folder: Path) -> Path:
+    """Copies an artifact to ``out/<model>-<format>-<precision>``, whole or not at all; returns that folder.
+
+    Replaces an artifact that is there already. Raises UsageError where something else is, NoSpace.
+    """
+    name = re.sub(r"[^\w.-]+", "_", artifact.model.name)
+    final = out / f"{name}-{artifact.format}-{artifact.precision}"
+    if final.exists() and not (final / MANIFEST).is_file():
+        raise UsageError(f"{final} is there and holds no artifact", hint="remove it, or choose another --out")
+    with full_disk_is_said(out):
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out, prefix=".edgebench-") as name:
+            fresh = Path(name, "new")
+            fresh.mkdir()
+            for path in (MANIFEST, *(file.path for file in artifact.files)):
+                shutil.copyfile(folder / path, fresh / path)
+            if final.exists():
+                final.rename(Path(name, "old"))
+            fresh.rename(final)
+    return final
+
+
+def _require_sensible(model: ResolvedModel, wanted: Wanted, weights: Path | None, batch: int) -> None:
+    """Raises UsageError for flags that do not go together."""
+    if wanted.format not in FORMATS:
+        raise UsageError(f"there is no format {wanted.format!r}", hint=f"choose from {', '.join(FORMATS)}")
+    if wanted.precision not in PRECISIONS:
+        raise UsageError(f"there is no precision {wanted.precision!r}", hint=f"choose from {', '.join(PRECISIONS)}")
+    if batch < 1:
+        raise UsageError(f"a batch of {batch} is none", hint="give --batch 1 or more")
+    if wanted.format == "torch" and wanted.precision != "fp32":
+        raise UsageError("the torch program is kept in fp32 alone", hint="leave torch out, or --precision fp32")
+    if wanted.format == "ncnn" and batch != 1:
+        raise UsageError(
+            f"ncnn networks have no batch dimension: there is no batch of {batch} on ncnn",
+            hint="leave --batch out, or leave ncnn out",
+        )
+    if model.path is None:
+        return
+    if wanted.format != model.kind:
+        raise UsageError(
+            f"{model.path} is an {model.kind} file; it cannot become {wanted.format}", hint="give the PyTorch model"
+        )
+    if weights is not None:
+        raise UsageError(f"{model.path} holds its own weights", hint="leave --weights out, or give the PyTorch model")
+    if wanted.precision != "fp32":
+        raise UsageError(f"{model.path} is taken in the precision it has", hint="leave --precision out")
+
+
+def _convert(
+    prepared: PreparedModel, wanted: Wanted, key: str, tools: dict[str, str], *, rebuild: bool, emit: Emit
+) -> tuple[Artifact, Path]:
+    stage = f"export {wanted.format}"
+    emit(StageStarted(stage, f"{prepared.identity.name} {wanted.precision}"))
+    with draft() as work:
+        roles = _converter(wanted)(prepared, work.folder)
+        names_in = save_tensors(work.folder, "input", prepared.reference_inputs)
+        names_out = save_tensors(work.folder, "output", prepared.reference_outputs)
+        artifact = Artifact(
+            key=key,
+            model=prepared.identity,
+            weights=prepared.weights,
+            format=wanted.format,  # type: ignore[arg-type]  # _require_sensible admits these three alone
+            precision=wanted.precision,
+            inputs=prepared.inputs,
+            outputs=prepared.outputs,
+            files=work.describe(roles | _reference_roles(names_in + names_out)),
+            reference_inputs=names_in,
+            reference_outputs=names_out,
+            fidelity=Fidelity(checks=(prepared.fusion,)),
+            tools=tools,
+        )
+        made = work.commit(artifact, replace=rebuild)
+    emit(StageFinished(stage, key))
+    return made
+
+
+def _converter(wanted: Wanted) -> Callable[[PreparedModel, Path], dict[str, str]]:
+    if wanted.format == "torch":
+        from edgebench.export.torch_program import export_torch
+
+        return lambda made, folder: export_torch(made.module, folder)
+    if wanted.format == "ncnn":
+        from edgebench.export.ncnn import export_ncnn as export
+    else:
+        from edgebench.export.onnx import export_onnx as export
+    return lambda made, folder: export(made.module, made.inputs, made.outputs, folder, wanted.precision)
+
+
+def _import_file(
+    source: Source, wanted: Wanted, version: str, key: str, *, rebuild: bool, emit: Emit
+) -> tuple[Artifact, Path]:
+    model = source.model
+    stage = f"import {wanted.format}"
+    emit(StageStarted(stage, str(model.path)))
+    with draft() as work:
+        found = _importer(source)(work.folder)
+        names = save_tensors(work.folder, "input", make_inputs(found.inputs))
+        artifact = Artifact(
+            key=key,
+            model=ModelIdentity(
+                name=model.name,
+                family=model.family,
+                source=model.build,
+                source_version=f"file {version[:16]}",
+                reparameterized=False,
+                params=found.params,
+                macs=found.macs,
+            ),
+            weights=WeightsInfo(kind="in-file", description="the file's own weights", sha256=version),
+            format=wanted.format,  # type: ignore[arg-type]  # as above
+            precision=found.precision,
+            inputs=found.inputs,
+            outputs=found.outputs,
+            files=work.describe(found.roles | _reference_roles(names)),
+            reference_inputs=names,
+            fidelity=Fidelity(not_checked=_NOT_CHECKED),
+            tools=tool_versions(model, wanted.format),
+        )
+        made = work.commit(artifact, replace=rebuild)
+    emit(StageFinished(stage, key))
+    return made
+
+
+def _importer(source: Source) -> Callable[[Path], Imported]:
+    path = source.model.path or Path()
+    if source.model.kind == "ncnn":
+        from edgebench.export.ncnn_file import import_ncnn
+
+        return lambda folder: import_ncnn(path, source.input_size, folder)
+    from edgebench.export.onnx_file import import_onnx
+
+    return lambda folder: import_onnx(path, source.input_size, source.batch, folder)
+
+
+def _reference_roles(names: Sequence[Sequence[str]]) -> dict[str, str]:
+    """A role of its own for each reference file, so that they are hashed as all other files are."""
+    return {f"reference:{name}": name for row in names for name in row}

@@ -1,0 +1,142 @@
+"""One launch on this machine: a fresh agent process from a plan to a trace that was read strictly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Protocol
+
+from edgebench.errors import EdgebenchError, InvalidFile, LaunchFailed, UnsupportedOperator
+from edgebench.files import write_atomic
+from edgebench.records import Artifact, ErrorRow, HeaderRow, Plan, PlannedArtifact, TensorFile, Trace
+from edgebench.records.codec import decode_trace, encode
+from edgebench.runtime import get_runtime
+from edgebench.transport.local import Completed
+
+# The agent ends itself at its deadline, the kernel ends it 2 s later: past this it is stuck beyond both.
+GRACE_S = 10.0
+# Nothing else of the controller's environment reaches the agent: OMP_*, KMP_*, MKL_*, ORT_* or PYTHON* variables would
+# change what is timed, and no identity card would say so.
+_KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "LD_PRELOAD", "USER")
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+
+
+class Transport(Protocol):
+    """Runs a program to its end; transport.local.LocalTransport in earnest."""
+
+    def run(
+        self, argv: list[str], *, timeout_s: float, cwd: Path, env: dict[str, str], stdout: Path, stderr: Path
+    ) -> Completed:
+        """See LocalTransport.run."""
+
+
+class HostLauncher:
+    """Starts the Python agent beside the model on this machine."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def launch(self, plan: Plan) -> Trace:
+        """One fresh process; its trace, complete to the end row.
+
+        Raises LaunchFailed with the agent's own words, its exit status or its bound; UnsupportedOperator and NotInstalled
+        where that was the reason. The trace file stays where it is in every case.
+        """
+        folder = Path(plan.work_dir)
+        trace_path = Path(plan.trace_path)
+        plan_path, stderr = folder / "plan.json", folder / "agent.stderr"
+        write_atomic(plan_path, encode(plan))
+        # A probe uses its folder again: the last launch's trace must not pass for this one's.
+        trace_path.unlink(missing_ok=True)
+        completed = self._transport.run(
+            [sys.executable, "-m", "edgebench.agent", str(plan_path)],
+            timeout_s=plan.deadline_s + GRACE_S,
+            cwd=folder,
+            env=agent_environment(plan.threads),
+            stdout=folder / "agent.stdout",
+            stderr=stderr,
+        )
+        trace = _read(trace_path)
+        if trace is not None and trace.error is not None:
+            raise _reported(trace.error, plan, stderr)
+        if completed.timed_out:
+            text = f"the agent hung: killed after {plan.deadline_s + GRACE_S:g} s"
+            raise LaunchFailed(text, hint=f"what it said last is in {stderr}")
+        if completed.status != 0 or trace is None or not trace.complete:
+            raise LaunchFailed(_ending(completed), hint=f"what it said is in {stderr}")
+        if not isinstance(trace.rows[0], HeaderRow) or trace.header.plan_id != plan.plan_id:
+            raise LaunchFailed(
+                f"{trace_path} is not the trace of plan {plan.plan_id}",
+                hint="start the run again: two runs share a folder",
+            )
+        return trace
+
+
+def plan_artifact(artifact: Artifact, folder: Path) -> PlannedArtifact:
+    """``artifact`` as it lies in ``folder``: absolute paths, one batch for each set of reference inputs."""
+    folder = folder.resolve()
+    batches = tuple(
+        tuple(
+            TensorFile(name=spec.name, shape=spec.shape, dtype=spec.dtype, path=str(folder / file))
+            for spec, file in zip(artifact.inputs, files, strict=True)
+        )
+        for files in artifact.reference_inputs
+    )
+    return PlannedArtifact(
+        key=artifact.key,
+        files={file.role: str(folder / file.path) for file in artifact.files},
+        batches=batches,
+        outputs=tuple(spec.name for spec in artifact.outputs),
+    )
+
+
+def agent_environment(threads: int) -> dict[str, str]:
+    """The whole environment of an agent on this machine.
+
+    It finds the modules that this process finds: a pickled module's classes may live anywhere on its path.
+    """
+    paths = [path for path in (*sys.path, str(_PACKAGE_ROOT)) if Path(path).is_dir()]
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    count = str(threads)
+    return kept | {
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(str(Path(path).resolve()) for path in paths)),
+        "PYTHONSAFEPATH": "1",
+        "OMP_NUM_THREADS": count,
+        "OPENBLAS_NUM_THREADS": count,
+        "MKL_NUM_THREADS": count,
+    }
+
+
+def _read(path: Path) -> Trace | None:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        return decode_trace(data, path=str(path))
+    except InvalidFile as error:
+        raise LaunchFailed(error.message, hint=error.hint) from error
+
+
+def _reported(row: ErrorRow, plan: Plan, stderr: Path) -> EdgebenchError:
+    """The agent's error row as an error of ours."""
+    if row.code == "unsupported_operator":
+        return UnsupportedOperator(row.message, hint="choose another --runtime, or replace that operator in the model")
+    if row.code == "not_installed":
+        # Raises NotInstalled with the command; what is installed and yet does not import falls through.
+        get_runtime(plan.runtime).require_installed()
+    return LaunchFailed(f"{row.code}: {row.message}", hint=f"what the agent said is in {stderr}")
+
+
+def _ending(completed: Completed) -> str:
+    if completed.status < 0:
+        try:
+            how = f"was ended by {signal.Signals(-completed.status).name}"
+        except ValueError:
+            how = f"was ended by signal {-completed.status}"
+    else:
+        how = f"ended with status {completed.status} and no end row"
+    last = completed.stderr_tail.splitlines()[-1:]
+    return f"the agent {how}" + (f": {last[0]}" if last else "")

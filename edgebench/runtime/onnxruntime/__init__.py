@@ -1,0 +1,53 @@
+"""ONNX Runtime on the CPU: .onnx files, layers from its own profiler."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+from edgebench.errors import PrecisionRefused
+from edgebench.records import Artifact, LayersRow, ProfileRecord
+from edgebench.records.plan import Option
+from edgebench.runtime.base import is_x86, require_package
+
+
+class OnnxRuntime:
+    """The CPU execution provider with every graph optimisation, as its users get it."""
+
+    name = "onnxruntime"
+    format = "onnx"
+    not_profiled: str | None = None
+
+    def require_installed(self) -> None:
+        """Raises NotInstalled."""
+        require_package("onnxruntime", "pip install onnxruntime")
+
+    def version(self) -> str:
+        """The installed distribution's version."""
+        return metadata.version("onnxruntime")
+
+    def check_precision(self, precision: str, machine: str) -> None:
+        """Only fp32. Raises PrecisionRefused with what ONNX Runtime would do instead."""
+        if precision == "fp32":
+            return
+        if precision == "fp16" and is_x86(machine):
+            reason = f"ONNX Runtime computes fp16 models in fp32 on {machine}: the row would be fp32 by another name"
+        else:
+            reason = f"which kernels ONNX Runtime computes in {precision} on {machine} cannot be read back from it"
+        raise PrecisionRefused(reason, hint="use --precision fp32, or another --runtime")
+
+    def options(self, precision: str, threads: int) -> dict[str, Option]:
+        """Names of the agent's own (agent/sessions/onnxruntime.py); the thread count is the plan's."""
+        del precision, threads
+        return {
+            "provider": "CPUExecutionProvider",
+            "inter_op_threads": 1,
+            "execution_mode": "sequential",
+            "graph_optimization": "all",
+        }
+
+    def attribute(self, artifact: Artifact, folder: Path, layers: LayersRow) -> ProfileRecord:
+        """See attribution.attribute."""
+        from edgebench.runtime.onnxruntime.attribution import attribute
+
+        return attribute(artifact, folder, layers)

@@ -1,0 +1,75 @@
+"""The canaries: both sources do the same kind of work and report it the same way."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+
+import pytest
+
+from edgebench.agent import canary
+from edgebench.device import canary_build
+from edgebench.records import CanaryRow
+from edgebench.records.base import Record
+
+
+@pytest.fixture(scope="module", params=["library", "numpy"])
+def canaries(request: pytest.FixtureRequest) -> canary.Canaries:
+    if request.param == "numpy":
+        return canary.load(None)
+    library = canary_build.canary_library()
+    if library is None:
+        pytest.skip("no C compiler here")
+    return canary.load(str(library))
+
+
+def test_a_reading_is_a_canaries_row_of_work_that_was_really_done(canaries):
+    row = CanaryRow(t_ns=0, **canaries.read("between"))
+    assert isinstance(row, Record)
+    # Work that a compiler or an interpreter had folded away would take nothing.
+    assert min(row.clock_ns, row.throughput_ns, row.memory_ns) > 50_000
+
+
+def test_the_memory_canary_streams_more_than_any_l2(canaries):
+    assert canaries.memory_bytes >= 32 << 20
+
+
+def scripted(clock: list[int], now: list[int], monkeypatch: pytest.MonkeyPatch) -> canary.Canaries:
+    blocks = iter(clock)
+
+    def run(count: int) -> list[int]:
+        ns = [next(blocks) for _ in range(count)]
+        now[0] += sum(ns)
+        return ns
+
+    monkeypatch.setattr(canary.time, "monotonic_ns", lambda: now[0])
+    return canary.Canaries("library", {"clock": run, "throughput": run, "memory": run}, 0)
+
+
+def test_settling_goes_on_while_the_clock_gets_faster(monkeypatch):
+    now = [0]
+    rising = [2_000_000 - 100_000 * i for i in range(10)] + [1_100_000] * 50
+    took = scripted(rising, now, monkeypatch).settle(1_000)
+    assert took == sum(rising[: 10 + canary.SETTLE_BLOCKS])
+
+
+def test_settling_is_bounded(monkeypatch):
+    now = [0]
+    for_ever_faster = [int(10_000_000 * 0.99**i) for i in range(400)]
+    took = scripted(for_ever_faster, now, monkeypatch).settle(100)
+    assert 100_000_000 <= took <= 110_000_000
+
+
+def test_the_clock_is_a_minimum_and_the_others_are_medians(monkeypatch):
+    slow_once = [10, 20, 30, 40, 50, 60, 70, 5, 6, 7, 8, 9, 10, 1000] + [1] * 5 + [2] + [900] * 5
+    reading = scripted(slow_once, [0], monkeypatch).read("after")
+    assert (reading["clock_ns"], reading["throughput_ns"], reading["memory_ns"]) == (10, 8, 2)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or not shutil.which("cc"), reason="reads x86-64 assembly")
+def test_the_compiler_keeps_every_operation_of_the_clock_and_throughput_work():
+    command = ["cc", "-O3", "-S", "-fPIC", str(canary_build.SOURCE), "-o", "-"]
+    assembly = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert assembly.count("vfmadd213ps") >= 10
+    assert assembly.count("imulq") >= 2

@@ -1,0 +1,61 @@
+"""The agent's questions to the kernel."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from edgebench.agent import host
+
+WATCHDOG_WHILE_HUNG = """
+import ctypes, sys
+from edgebench.agent import host
+from edgebench.agent.wire import TraceWriter
+host.ALARM_AFTER_DEADLINE_S = 0.2
+host.start_watchdog(0.2, TraceWriter(sys.argv[1]))
+ctypes.PyDLL(None).sleep(30)  # PyDLL keeps the interpreter's lock: no Python thread can run meanwhile
+"""
+
+
+def test_a_c_call_that_never_gives_the_lock_back_is_ended_by_the_kernel(tmp_path):
+    done = subprocess.run([sys.executable, "-c", WATCHDOG_WHILE_HUNG, str(tmp_path / "t")], timeout=20, check=False)
+    assert done.returncode != 0
+
+
+@pytest.mark.parametrize(
+    ("reading", "expected"),
+    [(45000.0, 45.0), (453.0, 45.3), (45.0, 45.0), (-5000.0, -5.0), (0.0, 0.0), (125000.0, 125.0), (199.0, 199.0)],
+)
+def test_a_zone_is_read_in_the_unit_that_its_magnitude_shows(reading, expected):
+    assert host.celsius(reading) == pytest.approx(expected)
+
+
+def test_telemetry_leaves_out_what_cannot_be_read(tmp_path):
+    zone = tmp_path / "temp"
+    zone.write_text("41500\n")
+    (tmp_path / "odd").write_text("n/a\n")
+    zones = {"cpu": str(zone), "gone": str(tmp_path / "none"), "odd": str(tmp_path / "odd")}
+    row = host.telemetry([min(os.sched_getaffinity(0))], zones)
+    assert row["temperature_c"] == {"cpu": 41.5}
+    assert row["cpu_time_ns"] > 0
+
+
+def test_the_peak_memory_is_this_programs_own_and_not_its_parents():
+    # A parent of 200 MB: ru_maxrss of the child would report that.
+    ballast = b"x" * (200 << 20)
+    code = "from edgebench.agent import host; print(host.memory_peak_bytes())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30, check=True)
+    assert len(ballast) > int(done.stdout) > 1 << 20
+
+
+def test_steal_is_the_sum_over_the_used_cores_only(monkeypatch):
+    stat = (
+        "cpu  1 2 3 4 5 6 7 800 0 0\ncpu0 1 2 3 4 5 6 7 100 0 0\ncpu1 1 2 3 4 5 6 7 50 0 0\ncpu10 1 2 3 4 5 6 7 7 0 0\n"
+    )
+    monkeypatch.setattr(host, "_read", lambda path: stat if path == "/proc/stat" else None)
+    row = host.telemetry([1], {})
+    assert row["steal_ms"] == 50 * 1000 / os.sysconf("SC_CLK_TCK")
+    assert host.telemetry([5], {})["steal_ms"] is None

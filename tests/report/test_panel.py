@@ -1,0 +1,60 @@
+"""What a person reads in five seconds must be there, and true."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from edgebench.records import Fidelity
+from edgebench.report.panel import launches_table, result_panel
+from tests.analyze.test_summary import launched
+from tests.report.results import result
+
+
+def drawn(renderable: Any) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    console.print(renderable)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_panel_has_number_width_verdict_parity_and_weights() -> None:
+    text = drawn(result_panel(result()))
+    for words in ("6 ms", "± 1.7%", "VALID", "random weights", "onnxruntime ok: differs from PyTorch by 3.1e-07", "fp32"):
+        assert words in text
+
+
+def test_published_latency_is_shown_with_why_it_is_not_comparable() -> None:
+    text = " ".join(drawn(result_panel(result())).split())
+    assert "0.79 ms published (the paper): not comparable because another device (iPhone 12 Pro, here Fake CPU)" in text
+
+
+def test_suspect_shows_every_reason() -> None:
+    text = drawn(result_panel(result(verdict="SUSPECT", reasons=("clock canary 1.08x", "the gate was off"))))
+    assert "SUSPECT" in text
+    assert "clock canary 1.08x" in text
+    assert "the gate was off" in text
+
+
+def test_what_could_not_be_measured_is_not_a_zero() -> None:
+    text = drawn(result_panel(result(verdict="INVALID", median_ms=None, ci95_ms=None, p90_ms=None)))
+    assert "n/a: no launch can be used" in text
+    assert "p90 n/a" in text
+
+
+def test_unchecked_parity_is_said() -> None:
+    text = drawn(result_panel(result(parity=Fidelity(not_checked="a .onnx file has no PyTorch source"))))
+    assert "not checked: a .onnx file has no PyTorch source" in text
+
+
+def test_brackets_in_names_are_not_taken_for_markup() -> None:
+    assert "[bold]" in drawn(result_panel(result(reasons=("file [bold] is odd",), verdict="SUSPECT")))
+
+
+def test_launches_table_shows_discarded_launches_too() -> None:
+    it, traces = launched([5.0, 9.0], ["VALID", "INVALID"], ("clock canary 1.50x",))
+    text = drawn(launches_table(it, traces))
+    assert "INVALID" in text
+    assert "clock canary 1.50x" in text
+    assert "9" in text

@@ -1,0 +1,62 @@
+"""Tables that people paste, and what must be read with them."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from edgebench.report.results import identity_differences, ranked
+from edgebench.report.tables import FORMATS, HEADERS, comparison_notes, comparison_table
+from tests.report.results import result
+
+SLOW = result("resnet50", median_ms=30.0, ci95_ms=(29.0, 31.0))
+FAST = result("mobileone_s0")
+ALIKE = result("mobilenetv3_large", median_ms=6.05, ci95_ms=(5.95, 6.2))
+NONE = result("broken", median_ms=None, ci95_ms=None, verdict="INVALID", reasons=("none of 3 launches can be used",))
+
+
+def test_rows_are_ranked_and_the_inseparable_share_a_rank() -> None:
+    rows = ranked([SLOW, NONE, ALIKE, FAST])
+    assert [(row.model, row.rank) for row in rows] == [
+        ("mobileone_s0", 1),
+        ("mobilenetv3_large", 1),
+        ("resnet50", 3),
+        ("broken", None),
+    ]
+    assert any("share a rank" in note for note in comparison_notes(rows))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_holds_every_model_and_its_verdict(name: str) -> None:
+    text = comparison_table(ranked([SLOW, FAST, NONE]), name)
+    for words in ("resnet50", "mobileone", "broken", "VALID", "INVALID", "n/a"):
+        assert words in text.replace("\\_", "_")
+
+
+def test_csv_is_read_back_by_a_csv_reader() -> None:
+    rows = list(csv.reader(io.StringIO(comparison_table(ranked([SLOW, FAST]), "csv"))))
+    assert tuple(rows[0]) == HEADERS
+    assert [row[1] for row in rows[1:]] == ["mobileone_s0", "resnet50"]
+    assert all(len(row) == len(HEADERS) for row in rows)
+
+
+def test_an_identity_field_that_differs_is_marked() -> None:
+    other = result("resnet50", identity={"os_build": "FakeOS 2", "cores": (0,)})
+    notes = "\n".join(comparison_notes([FAST, other]))
+    assert "NOT ALIKE in os_build" in notes
+    assert "FakeOS 2" in notes
+    assert "NOT ALIKE in cores" in notes
+
+
+def test_fields_that_every_comparison_varies_are_not_marked() -> None:
+    assert not any("NOT ALIKE" in note for note in comparison_notes([FAST, SLOW]))
+
+
+def test_equal_cards_have_no_differences() -> None:
+    assert identity_differences([FAST, result()]) == {}
+
+
+def test_reasons_of_a_verdict_stand_below_the_table() -> None:
+    assert any("none of 3 launches" in note for note in comparison_notes([NONE]))
