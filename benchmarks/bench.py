@@ -11,15 +11,13 @@ from edgebench.device.canary_build import canary_library
 from edgebench.files import state_root
 from edgebench.measure.clock import SystemClock
 from edgebench.measure.gate import Gate
-from edgebench.measure.launching import Subject, Surroundings
+from edgebench.measure.launching import Surroundings
 from edgebench.measure.measuring import open_bench
 from edgebench.measure.prepare import Bench, Prepared, Request, prepare
 from edgebench.measure.probe import Launcher, canary_probe
 from edgebench.measure.reference import establish, reference_path
 from edgebench.measure.store import RunStore
-from edgebench.records import GateLimits, Series
-
-__all__ = ["Subject", "Series", "opened", "prepared", "surroundings"]
+from edgebench.records import GateLimits
 
 
 def opened() -> Bench:
@@ -28,8 +26,8 @@ def opened() -> Bench:
         return open_bench(emit)
 
 
-def prepared(bench: Bench, models: tuple[str, ...], runtimes: tuple[str, ...]) -> Prepared:
-    """The models exported and proven, on one default core and thread."""
+def prepared(bench: Bench, models: tuple[str, ...], runtimes: tuple[str, ...], cores: tuple[int, ...]) -> Prepared:
+    """The models exported and proven, one thread on the given core."""
     return prepare(
         Request(
             models=models,
@@ -37,15 +35,16 @@ def prepared(bench: Bench, models: tuple[str, ...], runtimes: tuple[str, ...]) -
             asked_runtimes=False,
             precisions=("fp32",),
             threads=1,
-            cores=bench.device.default_cores(1),
+            cores=cores,
         ),
         bench,
     )
 
 
-def surroundings(bench: Bench, folder: Path, *, gate: bool, launcher: Launcher | None = None) -> Surroundings:
+def surroundings(
+    bench: Bench, folder: Path, cores: tuple[int, ...], *, gate: bool, launcher: Launcher | None = None
+) -> Surroundings:
     """What a session needs, with this machine's reference canaries."""
-    cores = bench.device.default_cores(1)
     library = canary_library()
     library_path = str(library) if library else None
     scratch = Path(tempfile.mkdtemp(prefix="edgebench-benchmark-"))

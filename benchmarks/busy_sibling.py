@@ -45,24 +45,23 @@ def competitor(name: str, cores: tuple[int, ...], all_cores: tuple[int, ...]) ->
 def measure(folder: Path, launches: int) -> None:
     """Appends a row a launch to ``launches.jsonl``; goes on where that file ends."""
     bench = opened()
-    ready = prepared(bench, (MODEL,), ("onnxruntime",))
-    at = surroundings(bench, folder, gate=False)
+    cores = bench.device.default_cores(1)
+    ready = prepared(bench, (MODEL,), ("onnxruntime",), cores)
+    at = surroundings(bench, folder, cores, gate=False)
     every = tuple(core for cluster in bench.facts.clusters for core in cluster)
     path = folder / "launches.jsonl"
     done = len(path.read_text().splitlines()) if path.exists() else 0
     names = list(COMPETITORS)
-    order = random.Random(0)
+    order = random.Random(0)  # noqa: S311  (an order that can be repeated)
     plan = []
     for block in range(0, launches, 8):
         mixed = [None] * 4 + [names[(block // 8 + k) % len(names)] for k in range(4)]
         order.shuffle(mixed)
         plan += mixed
     for index, name in list(enumerate(plan[:launches]))[done:]:
-        process = competitor(name, ready.subjects[0].cores, every) if name else None
+        process = competitor(name, cores, every) if name else None
         try:
-            launched = launch(
-                ready.subjects[0], at, Schedule(), kind="measure", series=0, index=index, session=0
-            )
+            launched = launch(ready.subjects[0], at, Schedule(), kind="measure", series=0, index=index, session=0)
         finally:
             if process is not None:
                 process.kill()
@@ -84,9 +83,8 @@ def report(folder: Path) -> int:
     rows = [json.loads(line) for line in (folder / "launches.jsonl").read_text().splitlines()]
     rows = [row for row in rows if row["median_ms"] is not None]
     for index, row in enumerate(rows):
-        quiet = sorted(
-            (abs(place - index), other["median_ms"]) for place, other in enumerate(rows) if other["competitor"] is None and place != index
-        )
+        others = ((place, other) for place, other in enumerate(rows) if other["competitor"] is None and place != index)
+        quiet = sorted((abs(place - index), other["median_ms"]) for place, other in others)
         row["slowdown"] = row["median_ms"] / median(value for _, value in quiet[:NEIGHBOURS])
     print("| competitor | launches | slowed by 5 % or more | median slow-down | of the slowed SUSPECT or INVALID |")
     print("|---|---|---|---|---|")

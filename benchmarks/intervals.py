@@ -47,27 +47,30 @@ class PacedLauncher:
         return self._launcher.launch(plan)
 
 
-def measure(folder: Path, hours: float) -> None:
+def measure(folder: Path, hours: float, core: int | None) -> None:
     bench = opened()
-    ready = prepared(bench, MODELS, ("onnxruntime",))
-    series = [
-        replace(each, label=f"{each.label}#{run}") for run in range(RUNS) for each in ready.series
-    ]
+    cores = bench.device.default_cores(1) if core is None else (core,)
+    ready = prepared(bench, MODELS, ("onnxruntime",), cores)
+    series = [replace(each, label=f"{each.label}#{run}") for run in range(RUNS) for each in ready.series]
     paced = PacedLauncher(bench.launcher, hours * 3600.0 / (len(series) * LAUNCHES))
-    at = surroundings(bench, folder, gate=True, launcher=paced)
+    at = surroundings(bench, folder, cores, gate=True, launcher=paced)
     store = RunStore(folder)
-    record = store.load() if (folder / "run.json").is_file() else RunRecord(
-        run_id=folder.name,
-        tool_version=__version__,
-        command=("python", "-m", "benchmarks.intervals"),
-        started_utc=at.clock.utc(),
-        state="running",
-        target=resolve_target("host"),
-        device=bench.facts,
-        reference=at.reference,
-        policy=RunPolicy(looks=(LAUNCHES,), profile=False),
-        schedule=Schedule(),
-        series=tuple(series),
+    record = (
+        store.load()
+        if (folder / "run.json").is_file()
+        else RunRecord(
+            run_id=folder.name,
+            tool_version=__version__,
+            command=("python", "-m", "benchmarks.intervals"),
+            started_utc=at.clock.utc(),
+            state="running",
+            target=resolve_target("host"),
+            device=bench.facts,
+            reference=at.reference,
+            policy=RunPolicy(looks=(LAUNCHES,), profile=False),
+            schedule=Schedule(),
+            series=tuple(series),
+        )
     )
     Session(record, ready.subjects * RUNS, at).run()
 
@@ -122,10 +125,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--hours", type=float, default=1.02)
+    parser.add_argument("--core", type=int, help="the core to measure on; default: as edgebench run")
     parser.add_argument("--report", action="store_true")
     arguments = parser.parse_args()
     if not arguments.report:
-        measure(arguments.folder, arguments.hours)
+        measure(arguments.folder, arguments.hours, arguments.core)
     return report(arguments.folder)
 
 

@@ -75,39 +75,37 @@ class ResidualBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, inner: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
+        self.qkv = nn.Linear(width, 3 * inner)
+        self.proj = nn.Linear(inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, tokens, width = x.shape
-        q, k, v = (
-            self.qkv(x).reshape(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
-        )
-        weights = (q @ k.transpose(-2, -1) * (width // self.heads) ** -0.5).softmax(dim=-1)
-        return self.proj((weights @ v).transpose(1, 2).reshape(batch, tokens, width))
+        batch, tokens, _ = x.shape
+        q, k, v = self.qkv(x).reshape(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        weights = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(dim=-1)
+        return self.proj((weights @ v).transpose(1, 2).reshape(batch, tokens, -1))
 
 
 class Mlp(nn.Module):
-    def __init__(self, width: int, hidden: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(width, hidden)
+        self.fc1 = nn.Linear(width, 16)
         self.act = nn.GELU()
-        self.fc2 = nn.Linear(hidden, width)
+        self.fc2 = nn.Linear(16, width)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.act(self.fc1(x)))
 
 
 class TransformerBlock(nn.Module):
-    def __init__(self, width: int, heads: int, hidden: int) -> None:
+    def __init__(self, width: int, heads: int, inner: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width)
-        self.attn = Attention(width, heads)
+        self.attn = Attention(width, heads, inner)
         self.norm2 = nn.LayerNorm(width)
-        self.mlp = Mlp(width, hidden)
+        self.mlp = Mlp(width)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))
@@ -115,12 +113,12 @@ class TransformerBlock(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Three blocks alike but for the one in the middle; its LayerNorms all hold the same values, which are stored once."""
+    """Three blocks, the attention of the middle one made costly; all LayerNorms hold the same values, stored once."""
 
-    def __init__(self, heads: int, hidden: int, width: int = 16) -> None:
+    def __init__(self, width: int, heads: int, inner: int) -> None:
         super().__init__()
         self.blocks = nn.Sequential(
-            TransformerBlock(width, 1, 16), TransformerBlock(width, heads, hidden), TransformerBlock(width, 1, 16)
+            TransformerBlock(width, 1, 16), TransformerBlock(width, heads, inner), TransformerBlock(width, 1, 16)
         )
         self.norm = nn.LayerNorm(width)
 
@@ -196,8 +194,8 @@ PLANTED = {
     "conv_bn_gelu": Planted(lambda: Chain(nn.GELU), (1, 3, 48, 48), "heavy.conv"),
     "residual_main": Planted(lambda: Residual(9, 1), (1, 32, 32, 32), "second.conv2"),
     "residual_shortcut": Planted(lambda: Residual(1, 9), (1, 32, 32, 32), "second.shortcut.0"),
-    "attention_products": Planted(lambda: Transformer(16, 16), (1, 256, 16), "blocks.1.attn"),
-    "attention_mlp": Planted(lambda: Transformer(1, 4096), (1, 64, 16), "blocks.1.mlp.act"),
+    "attention_products": Planted(lambda: Transformer(16, 16, 16), (1, 256, 16), "blocks.1.attn"),
+    "attention_qkv": Planted(lambda: Transformer(512, 4, 512), (1, 16, 512), "blocks.1.attn.qkv"),
     "equal_branches": Planted(Branches, (1, 3, 32, 32), "right.conv"),
     "equal_weights": Planted(Twins, (1, 16, 64, 64), "right.conv"),
     "borrowed_weight": Planted(Borrowed, (1, 16, 32, 32), "heavy"),

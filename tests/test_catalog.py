@@ -4,20 +4,31 @@ import copy
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgebench.catalog import load_models, load_targets, resolve_model, resolve_target
 from edgebench.errors import InvalidFile, ModelError, UnknownName
 
 FAMILIES = (
-    *("mobileone", "repvgg", "repvit", "mobilenetv2", "mobilenetv3", "mobilenetv4", "efficientnet", "ghostnet", "hrnet"),
+    *(
+        "mobileone",
+        "repvgg",
+        "repvit",
+        "mobilenetv2",
+        "mobilenetv3",
+        "mobilenetv4",
+        "efficientnet",
+        "ghostnet",
+        "hrnet",
+    ),
     *("mobilevit", "fastvit", "shufflenetv2", "resnet50", "alexnet", "googlenet", "lenet5", "nanotrack_v1"),
 )
-FAMILY = {
+FAMILY: dict[str, Any] = {
     "family": "mine",
     "summary": "a network",
     "source": "me",
@@ -39,6 +50,9 @@ FAMILY = {
     },
 }
 
+# The machine is shared: how long an example takes says nothing here.
+UNTIMED = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+
 
 def write(folder: Path, value: object, name: str = "mine.yaml") -> Path:
     path = folder / name
@@ -46,13 +60,13 @@ def write(folder: Path, value: object, name: str = "mine.yaml") -> Path:
     return path
 
 
-def changed(steps: tuple[str | int, ...], value: object) -> dict[str, object]:
+def changed(steps: tuple[Any, ...], value: object) -> dict[str, Any]:
     """FAMILY with one value set, at the end of ``steps``."""
     family = copy.deepcopy(FAMILY)
-    node: object = family
+    node = family
     for step in steps[:-1]:
-        node = node[step]  # type: ignore[index]
-    node[steps[-1]] = value  # type: ignore[index]
+        node = node[step]
+    node[steps[-1]] = value
     return family
 
 
@@ -156,7 +170,7 @@ def test_folders_of_the_users_own_are_searched_after_ours(tmp_path: Path, monkey
 def test_a_variant_that_another_file_has_is_refused_with_both_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(tmp_path, {**FAMILY, "variants": {"mobileone_s0": FAMILY["variants"]["mine_s"]}, "default": ["mobileone_s0"]})  # type: ignore[index]
+    write(tmp_path, {**FAMILY, "variants": {"mobileone_s0": FAMILY["variants"]["mine_s"]}, "default": ["mobileone_s0"]})
     monkeypatch.setenv("EDGEBENCH_MODELS", str(tmp_path))
     with pytest.raises(InvalidFile, match=r"mobileone\.yaml") as caught:
         load_models()
@@ -189,6 +203,7 @@ def test_a_misspelled_key_suggests_the_right_one(tmp_path: Path) -> None:
     assert "params_m" in refusal(tmp_path, changed(("variants", "mine_s", "param_m"), 3)).hint
 
 
+@UNTIMED
 @given(
     variants=st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=5, unique=True),
     inputs=st.lists(st.sampled_from("uvwxyz"), min_size=1, max_size=4, unique=True),
@@ -200,12 +215,17 @@ def test_the_path_names_the_faulty_key_among_any_others(
     entry = {"build": "a.b:c", "inputs": {name: [1, 3, 8, 8] for name in inputs}, "params_m": 1, "macs_m": 1}
     family = {**FAMILY, "default": [variants[0]], "variants": {name: copy.deepcopy(entry) for name in variants}}
     variant, name = data.draw(st.sampled_from(variants)), data.draw(st.sampled_from(inputs))
-    family["variants"][variant]["inputs"][name][3] = "8px"  # type: ignore[index]
+    family["variants"][variant]["inputs"][name][3] = "8px"
     error = refusal(tmp_path_factory.mktemp("models"), family)
     assert error.where == f"$.variants.{variant}.inputs.{name}[3]"
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)))
+@UNTIMED
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)
+    )
+)
 def test_no_document_of_the_wrong_shape_is_accepted_or_crashes(
     tmp_path_factory: pytest.TempPathFactory, document: object
 ) -> None:

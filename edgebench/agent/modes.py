@@ -32,11 +32,11 @@ class Launch:
             raise AgentError("internal", "mode {} has no canaries".format(self.plan["mode"]))
         return self._canaries
 
-    def look(self) -> None:
+    def write_telemetry(self) -> None:
         """A telemetry row."""
         self.trace.row("telemetry", **host.telemetry(self.plan["cores"], self.plan["thermal_zones"]))
 
-    def sing(self, when: str) -> None:
+    def write_canaries(self, when: str) -> None:
         """A canaries row; before anything is timed the clock settles first."""
         settle_ns = self.canaries.settle(self.schedule["settle_max_ms"]) if when == "before" else 0
         self.trace.row("canaries", **self.canaries.read(when, settle_ns))
@@ -79,8 +79,8 @@ def measure(launch: Launch) -> int:
     core = host.core_reader()
     progress = Progress(launch.schedule)
     with quiet_interpreter():
-        launch.look()
-        launch.sing("before")
+        launch.write_telemetry()
+        launch.write_canaries("before")
         launch.warm_up(run)
         while True:
             most, least, limit_ns = progress.limits()
@@ -92,12 +92,12 @@ def measure(launch: Launch) -> int:
             launch.trace.row(
                 "iterations", artifact=0, t_ns=start, stages=stages, cores=cores[dropped:], dropped=dropped
             )
-            launch.look()
+            launch.write_telemetry()
             if progress.done:
                 break
-            launch.sing("between")
-        launch.sing("after")
-        launch.look()
+            launch.write_canaries("between")
+        launch.write_canaries("after")
+        launch.write_telemetry()
     return progress.kept
 
 
@@ -107,14 +107,14 @@ def profile(launch: Launch) -> int:
     run = session.prepare(tensors.read_batch(launch.plan["artifacts"][0]["batches"][0]))
     least = max(PROFILE_ITERATIONS_MIN, launch.schedule["iterations_min"])
     with quiet_interpreter():
-        launch.look()
-        launch.sing("before")
+        launch.write_telemetry()
+        launch.write_canaries("before")
         launch.warm_up(run)
         limit_ns = launch.schedule["measure_ms"] * 1000000
         start = time.monotonic_ns()
         durations, _ = timed_block(run, lambda: -1, max(PROFILE_ITERATIONS_MAX, least), least, limit_ns)
-        launch.sing("after")
-        launch.look()
+        launch.write_canaries("after")
+        launch.write_telemetry()
     layers = session.layers(len(durations))
     launch.trace.row("layers", artifact=0, t_ns=start, total_ns=durations, layers=layers, graph=session.optimized_graph)
     return len(durations)
@@ -141,9 +141,9 @@ def verify(launch: Launch) -> int:
 
 def canary(launch: Launch) -> int:
     """The canaries alone, once."""
-    launch.look()
-    launch.sing("before")
-    launch.look()
+    launch.write_telemetry()
+    launch.write_canaries("before")
+    launch.write_telemetry()
     return 0
 
 

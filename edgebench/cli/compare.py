@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from edgebench.cli.context import complete_models, json_option, print_json, stderr_console
-from edgebench.cli.measuring import order_of, request_of, results_from, status_of
+from edgebench.cli.measuring import order_of, print_failures, request_of, results_from, status_of
 from edgebench.cli.options import MeasuringFlags, measuring_options
 from edgebench.cli.progress import progress
 from edgebench.errors import UnknownName
@@ -38,9 +38,7 @@ def command(names: tuple[str, ...], flags: MeasuringFlags, format_name: str, as_
         print_json(ResultDocument(results=tuple(results), not_measured=not_measured))
     else:
         click.echo(comparison_table(results, format_name))
-        for failure in not_measured:
-            text = f"not measured: {failure.model} on {failure.runtime}: {failure.message}\nhint: {failure.hint}"
-            stderr_console().print(text, markup=False, soft_wrap=True)
+        print_failures(not_measured)
     return status_of(results, not_measured, strict=flags.strict)
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from edgebench.measure.store import RunStore
 
 DEFAULT_LAUNCHES = 10
+# The slowest layers of `run`; `profile` shows all.
+LAYERS_SHOWN = 12
 
 
 def request_of(models: tuple[str, ...], flags: MeasuringFlags, bench: Bench) -> Request:
@@ -77,13 +79,16 @@ def print_results(results: list[Result], not_measured: tuple[NotMeasured, ...], 
     for result in results:
         console.print(result_panel(result))
     for result in results:
-        console.print(layers_text(result))
-    for failure in not_measured:
-        stderr_console().print(
-            f"not measured: {failure.model} on {failure.runtime}: {failure.message}\nhint: {failure.hint}",
-            markup=False,
-            soft_wrap=True,
-        )
+        console.print(layers_text(result, top=LAYERS_SHOWN))
+    print_failures(not_measured)
+
+
+def print_failures(failures: tuple[NotMeasured, ...]) -> None:
+    """What was asked for and could not be had, on stderr, with the mend."""
+    for failure in failures:
+        what = f"{failure.model} on {failure.runtime} in {failure.precision}"
+        text = f"left out: {what}: {failure.message}\nhint: {failure.hint}"
+        stderr_console().print(text, markup=False, soft_wrap=True)
 
 
 def status_of(results: list[Result], not_measured: tuple[NotMeasured, ...], *, strict: bool) -> int:

@@ -1,4 +1,4 @@
-"""Where the canary library comes from: shipped prebuilt, built on the spot, or nowhere (numpy then sings)."""
+"""Where the canary library comes from: shipped prebuilt, built on the spot, or nowhere (then numpy does the work)."""
 
 from __future__ import annotations
 

@@ -80,7 +80,8 @@ def _in_order(names: Iterable[str]) -> list[str]:
 
 def _input_shape(name: str, text: str, size: tuple[int, ...] | None, path: Path) -> tuple[int, ...]:
     stated = dict(part.split("=", 1) for part in text.split() if "=" in part)
-    known = [int(stated[key]) for key in (_CHANNELS, _HEIGHT, _WIDTH) if stated.get(key, "0").isdigit()]
+    texts = [stated.get(key, "0") for key in (_CHANNELS, _HEIGHT, _WIDTH)]
+    known = [int(text) for text in texts if text.isdigit()]
     fixed = tuple(length for length in known if length > 0)
     if size is not None and fixed and size != fixed:
         raise ModelError(

@@ -148,8 +148,8 @@ def _forget_shapes(proto: onnx.ModelProto) -> None:
     """Drops what the file says of values other than inputs: it was said for the open dimensions."""
     del proto.graph.value_info[:]
     for value in proto.graph.output:
-        if value.type.HasField("tensor_type"):
-            value.type.tensor_type.ClearField("shape")
+        for dim in value.type.tensor_type.shape.dim:
+            dim.Clear()
 
 
 def _infer(proto: onnx.ModelProto, path: Path) -> dict[str, tuple[int, ...] | None]:

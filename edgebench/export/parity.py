@@ -96,7 +96,7 @@ def with_parity(
     if stored.is_file():
         return decode(Fidelity, stored.read_bytes(), path=str(stored), hint="remove that file")
     stage = f"parity {runtime.name}"
-    emit(StageStarted(stage, f"{artifact.model.name} {artifact.precision}, {threads} threads"))
+    emit(StageStarted(stage, f"{artifact.model.name} {artifact.precision}, threads: {threads}"))
     with tempfile.TemporaryDirectory(prefix="edgebench-parity-") as name:
         outputs = run_batches(artifact, folder, conditions, launcher, Path(name))
     if artifact.reference_outputs:

@@ -81,13 +81,13 @@ def export_to(out: Path, artifact: Artifact, folder: Path) -> Path:
         raise UsageError(f"{final} is there and holds no artifact", hint="remove it, or choose another --out")
     with full_disk_is_said(out):
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out, prefix=".edgebench-") as name:
-            fresh = Path(name, "new")
+        with tempfile.TemporaryDirectory(dir=out, prefix=".edgebench-") as work:
+            fresh = Path(work, "new")
             fresh.mkdir()
             for path in (MANIFEST, *(file.path for file in artifact.files)):
                 shutil.copyfile(folder / path, fresh / path)
             if final.exists():
-                final.rename(Path(name, "old"))
+                final.rename(Path(work, "old"))
             fresh.rename(final)
     return final
 

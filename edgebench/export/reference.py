@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from edgebench.errors import ModelError
 from edgebench.files import full_disk_is_said
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import nn
 
-    Array = npt.NDArray[np.generic]
+# A string, so that numpy is imported by those who compute alone.
+Array: TypeAlias = "npt.NDArray[np.generic]"
 
 BATCHES = 3
 SEED = 20_260_101
@@ -117,7 +118,8 @@ def read_tensor(path: Path, shape: Sequence[int], dtype: str) -> Array:
     import numpy as np
 
     kind = np.dtype(dtype).newbyteorder("<")
-    data = path.read_bytes()
+    # Writable memory: PyTorch warns of any other.
+    data = bytearray(path.read_bytes())
     expected = kind.itemsize * int(np.prod(shape, dtype=np.int64))
     if len(data) != expected:
         raise ModelError(

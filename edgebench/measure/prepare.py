@@ -149,6 +149,7 @@ class _Preparation:
             cores=request.cores,
             launcher=bench.launcher,
             device=bench.facts,
+            weights=request.weights,
             emit=bench.emit,
         )
         subject = _subject(artifact, folder, runtime, request.threads, request.cores)

@@ -48,7 +48,7 @@ class RunStore:
 
     def relative(self, path: Path) -> str:
         """``path`` as run.json names it."""
-        return path.relative_to(self.folder).as_posix()
+        return path.resolve().relative_to(self.folder.resolve()).as_posix()
 
     def traces(self, series: Series) -> Mapping[int, Trace]:
         """The traces of a series' launches by launch index; launches without a trace are left out. Raises InvalidFile."""

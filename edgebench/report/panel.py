@@ -11,7 +11,7 @@ from rich.text import Text
 
 from edgebench.analyze.statistics import half_width
 from edgebench.analyze.summary import launch_median_ms
-from edgebench.records import ParityCheck, Result, Series, Trace
+from edgebench.records import Artifact, Fidelity, ParityCheck, Result, Series, Trace
 from edgebench.report.tables import milliseconds, published_text
 
 VERDICT_STYLES = {"VALID": "bold green", "SUSPECT": "bold yellow", "INVALID": "bold red"}
@@ -25,7 +25,7 @@ def result_panel(result: Result) -> RenderableType:
     grid.add_row("latency", _latency(result))
     grid.add_row("verdict", _verdict(result))
     grid.add_row("launches", _launches(result))
-    grid.add_row("parity", _parity(result))
+    grid.add_row("parity", _parity(result.parity))
     grid.add_row("weights", result.weights)
     if len(result.session_medians_ms) > 1:
         grid.add_row("sessions", ", ".join(f"{milliseconds(value)} ms" for value in result.session_medians_ms))
@@ -74,10 +74,27 @@ def _launches(result: Result) -> str:
     return ", ".join(parts)
 
 
-def _parity(result: Result) -> Text:
-    if result.parity.not_checked is not None:
-        return Text(f"not checked: {result.parity.not_checked}", style="yellow")
-    return Text("; ".join(_check(check) for check in result.parity.checks) or "n/a")
+def artifact_panel(artifact: Artifact, fidelity: Fidelity, folder: str) -> RenderableType:
+    """One exported artifact in a frame: where its files are, how faithful they are, what they hold."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    files = [file for file in artifact.files if not file.role.startswith("reference:")]
+    model = artifact.model
+    grid.add_row("folder", Text(folder))
+    grid.add_row("files", Text(", ".join(f"{file.path} ({file.size_bytes / 2**20:.1f} MiB)" for file in files)))
+    grid.add_row("parity", _parity(fidelity))
+    grid.add_row("weights", Text(artifact.weights.description))
+    fused = "re-parameterised" if model.reparameterized else "nothing to re-parameterise"
+    grid.add_row("model", Text(f"{model.params / 1e6:.2f} M parameters, {model.macs / 1e6:.1f} MMACs, {fused}"))
+    title = f"{model.name} · {artifact.format} · {artifact.precision}"
+    return Panel(grid, title=Text(title), title_align="left")
+
+
+def _parity(fidelity: Fidelity) -> Text:
+    if fidelity.not_checked is not None:
+        return Text(f"not checked: {fidelity.not_checked}", style="yellow")
+    return Text("; ".join(_check(check) for check in fidelity.checks) or "n/a")
 
 
 def _check(check: ParityCheck) -> str:

@@ -15,6 +15,8 @@ import pytest
 from msgspec.structs import replace
 from onnx import helper
 
+from edgebench.agent.canary import MEMORY_BYTES
+from edgebench.device.canary_build import canary_library
 from edgebench.records import (
     CanaryRow,
     EndRow,
@@ -113,6 +115,13 @@ def test_a_canary_launch_loads_nothing(tmp_path):
     assert status == 0, trace.error
     assert trace.of(LoadRow) == () and len(trace.of(CanaryRow)) == 1
     assert trace.header.canary_source == "numpy", "the plan named no library"
+
+
+def test_the_canarys_own_buffer_is_not_counted_as_the_models_memory(tmp_path):
+    _, trace = run_agent(plan(tmp_path, "canary", runtime="none", canary_library=str(canary_library() or "")))
+    peak = trace.of(EndRow)[0].memory_peak_bytes
+    # An interpreter with numpy takes less than the 32 MiB of the buffer alone, and it was subtracted once, not twice.
+    assert peak is not None and 1 << 20 < peak < MEMORY_BYTES
 
 
 def test_a_canary_library_that_does_not_load_falls_back_and_says_so(tmp_path):

@@ -85,7 +85,9 @@ def test_the_catalogue_agrees_with_counts_made_elsewhere(name: str) -> None:
 
 
 def test_convolutions_linear_layers_and_products_count_and_nothing_else_does() -> None:
-    net = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1, groups=2), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(72, 5))
+    net = nn.Sequential(
+        nn.Conv2d(4, 8, 3, padding=1, groups=2), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(72, 5)
+    )
     counts = count(net.eval(), (TensorSpec(name="x", shape=(2, 4, 3, 3)),))
     assert counts.macs == 2 * (8 * 9 * 2 * 9 + 72 * 5)
     assert counts.params == 8 * 2 * 9 + 8 + 16 + 72 * 5 + 5

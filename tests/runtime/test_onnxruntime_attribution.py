@@ -145,7 +145,7 @@ def test_a_layout_conversion_is_charged_to_its_neighbour_and_counts_no_work(
 def test_reshapes_that_the_runtime_puts_around_a_gemm_are_layout_of_that_linear(
     profiled: Callable[[str], Profiled],
 ) -> None:
-    made = profiled("attention_mlp")
+    made = profiled("attention_qkv")
     assert made.row("blocks.1.mlp.fc1", "Reshape").kind == "layout"
     assert made.row("blocks.1.attn", "Reshape").kind == "kernel"
 
@@ -153,7 +153,7 @@ def test_reshapes_that_the_runtime_puts_around_a_gemm_are_layout_of_that_linear(
 def test_equal_layer_norms_keep_their_own_names_though_the_exporter_stores_their_weights_once(
     profiled: Callable[[str], Profiled],
 ) -> None:
-    norms = {row.module for row in profiled("attention_mlp").profile.layers if "LayerNorm" in row.op}
+    norms = {row.module for row in profiled("attention_qkv").profile.layers if "LayerNorm" in row.op}
     assert norms == {f"blocks.{block}.norm{n}" for block in range(3) for n in (1, 2)} | {"norm"}
 
 

@@ -35,7 +35,7 @@ class KernelNode:
 def read_optimized(path: Path) -> tuple[KernelNode, ...]:
     """The nodes of the graph that ONNX Runtime saved, in its order. Raises InvalidFile."""
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     try:
         # The weights stay where they are: only names are needed.

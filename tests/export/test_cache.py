@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgebench.errors import CacheError, CacheTampered, NoSpace
+from edgebench.export.cache import artifact_folder, draft, find_artifact, open_artifact
+from edgebench.records import Artifact, Fidelity, ModelIdentity, TensorSpec, WeightsInfo
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EDGEBENCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "artifacts"
+
+
+def store(key: str, content: bytes = b"weights", *, rebuild: bool = False) -> tuple[Artifact, Path]:
+    with draft() as work:
+        (work.folder / "model.onnx").write_bytes(content)
+        artifact = Artifact(
+            key=key,
+            model=ModelIdentity(
+                name="m", family="m", source="a.b:m", source_version="1", reparameterized=False, params=0, macs=0
+            ),
+            weights=WeightsInfo(kind="random", description="random", sha256="0"),
+            format="onnx",
+            precision="fp32",
+            inputs=(TensorSpec(name="x", shape=(1,)),),
+            outputs=(TensorSpec(name="y", shape=(1,)),),
+            files=work.describe({"onnx": "model.onnx"}),
+            fidelity=Fidelity(),
+            tools={},
+        )
+        return work.commit(artifact, replace=rebuild)
+
+
+def test_what_was_stored_is_found_again() -> None:
+    artifact, folder = store("a")
+    assert find_artifact("a") == (artifact, folder)
+    assert find_artifact("b") is None
+
+
+def test_opening_what_is_not_there_says_how_to_make_it() -> None:
+    with pytest.raises(CacheError, match="not in the cache") as error:
+        open_artifact("none")
+    assert "edgebench export" in error.value.hint
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "artifact.json", "artifact.sha256"])
+def test_a_changed_file_is_found_and_named_or_its_manifest_is(name: str) -> None:
+    _, folder = store("a")
+    path = folder / name
+    data = bytearray(path.read_bytes())
+    data[0] ^= 1
+    path.write_bytes(bytes(data))
+
+    with pytest.raises(CacheTampered) as error:
+        open_artifact("a")
+    assert ("model.onnx" if name == "model.onnx" else "artifact.json") in error.value.message
+    assert "--rebuild" in error.value.hint
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "artifact.json", "artifact.sha256"])
+def test_a_removed_file_is_found(name: str) -> None:
+    _, folder = store("a")
+    (folder / name).unlink()
+
+    with pytest.raises(CacheTampered):
+        open_artifact("a")
+
+
+def test_rebuilding_replaces_a_damaged_artifact_and_what_was_proven_of_it(root: Path) -> None:
+    _, folder = store("a")
+    (folder / "model.onnx").write_bytes(b"damaged")
+    (folder / "parity").mkdir()
+    (folder / "parity" / "old.json").write_text("{}")
+
+    store("a", b"mended", rebuild=True)
+
+    assert (open_artifact("a")[1] / "model.onnx").read_bytes() == b"mended"
+    assert not (folder / "parity").exists()
+    assert [path.name for path in root.iterdir()] == ["a"]
+
+
+def test_the_first_of_two_processes_wins_and_the_second_takes_its_result(root: Path) -> None:
+    first = store("a", b"first")
+    second = store("a", b"second")
+
+    assert second == first
+    assert (artifact_folder("a") / "model.onnx").read_bytes() == b"first"
+    assert [path.name for path in root.iterdir()] == ["a"]
+
+
+def test_a_failure_half_way_leaves_nothing(root: Path) -> None:
+    with pytest.raises(RuntimeError), draft() as work:
+        (work.folder / "model.onnx").write_bytes(b"half")
+        raise RuntimeError
+    assert list(root.iterdir()) == []
+
+
+def test_leftovers_of_a_crash_are_swept_after_a_day_and_no_sooner(root: Path) -> None:
+    for name, age_s in (("old", 25 * 3600), ("young", 3600)):
+        folder = root / f".tmp-{name}"
+        folder.mkdir(parents=True)
+        then = time.time() - age_s
+        os.utime(folder, (then, then))
+    store("a")
+
+    assert sorted(path.name for path in root.iterdir()) == [".tmp-young", "a"]
+
+
+def test_a_full_disk_is_said_so_and_leaves_nothing(root: Path) -> None:
+    with pytest.raises(NoSpace) as error, draft():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert "EDGEBENCH_CACHE" in error.value.hint
+    assert list(root.iterdir()) == []
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 64 KiB."""
+    path = tmp_path / "tiny"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(path)]
+    if subprocess.run(mount, capture_output=True, timeout=10, check=False).returncode != 0:
+        pytest.skip("mounting needs root")
+    yield path
+    subprocess.run(["umount", str(path)], capture_output=True, timeout=10, check=True)
+
+
+def test_a_disk_that_really_is_full_leaves_nothing(
+    tiny_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEBENCH_CACHE", str(tiny_disk))
+    with pytest.raises(NoSpace):
+        store("a", bytes(1 << 20))
+    assert [path for path in tiny_disk.rglob("*") if path.is_file()] == []
+
+
+def test_a_cache_path_that_is_a_file_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("EDGEBENCH_CACHE", str(tmp_path / "file"))
+    with pytest.raises(CacheError, match="cannot be written"):
+        store("a")
+
+
