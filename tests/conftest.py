@@ -6,6 +6,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# A busy machine must not fail a test that is about values.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 # Before anything imports numpy or torch: the machine is shared, and these tests are about results, not speed.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -23,12 +23,13 @@ _NS_PER_MS = 1e6
 
 @dataclass(frozen=True)
 class Credit:
-    """What one kernel is: the module that it belongs to, its MACs, and the other modules that it also computes."""
+    """What one kernel is: the module that it belongs to, its MACs, the other modules that it also computes, its weights."""
 
     module: str
     kind: Literal["kernel", "layout", "unattributed"]
     macs: int = 0
     fused: tuple[str, ...] = ()
+    weight_bytes: int = 0
 
 
 NOBODY = Credit(module="", kind="unattributed")
@@ -132,7 +133,7 @@ def profile_record(layers: LayersRow, credited: Sequence[Credit]) -> ProfileReco
 
 def _row(group: Sequence[tuple[LayerTiming, Credit]], ms: float, total_ms: float) -> LayerRow:
     timings, credited = [timing for timing, _ in group], [credit for _, credit in group]
-    sizes = [timing.bytes_moved for timing in timings if timing.bytes_moved is not None]
+    sizes = [timing.bytes_moved + credit.weight_bytes for timing, credit in group if timing.bytes_moved is not None]
     return LayerRow(
         module=credited[0].module,
         op=timings[0].op,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from edgebench.errors import ModelError
+from edgebench.export.forward import forward
 from edgebench.files import full_disk_is_said
 from edgebench.records import TensorSpec
 
@@ -44,32 +45,11 @@ def make_inputs(inputs: Sequence[TensorSpec], batches: int = BATCHES) -> list[li
 
 
 def run_module(module: nn.Module, arrays: Sequence[Array]) -> list[Array]:
-    """The outputs of one set of inputs, flattened in the order of torch's exporters, without gradients.
-
-    Raises ModelError where the forward pass fails or returns something that is no tensor.
-    """
+    """``forward`` for numpy: the outputs of one set of inputs. Raises ModelError as it does."""
     import torch
-    from torch.utils import _pytree as pytree
 
-    try:
-        with torch.no_grad():
-            returned = module(*(torch.from_numpy(array) for array in arrays))
-    except Exception as error:
-        # Anything may fail in a user's own forward.
-        shapes = ", ".join("x".join(map(str, array.shape)) for array in arrays)
-        raise ModelError(
-            f"the network fails on inputs of {shapes}: {first_line(error)}",
-            hint="check --input-size and --batch, and what the network's forward() takes",
-        ) from error
-    leaves = pytree.tree_leaves(returned)
-    tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
-    if not tensors or len(tensors) != len(leaves):
-        kinds = ", ".join(sorted({type(leaf).__name__ for leaf in leaves})) or "nothing"
-        raise ModelError(
-            f"the network returns {kinds}, not tensors alone",
-            hint="wrap it in a module whose forward returns a tensor or a tuple of tensors",
-        )
-    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+    outputs = forward(module, [torch.from_numpy(array) for array in arrays])
+    return [output.contiguous().numpy() for output in outputs]
 
 
 def make_outputs(module: nn.Module, batches: Sequence[Sequence[Array]]) -> list[list[Array]]:

@@ -60,6 +60,7 @@ def measure_prepared(
     started = clock.utc()
     run_id = new_run_id(started, names)
     store = RunStore(order.runs_dir / run_id)
+    before_s = clock.now_s()
     with _surroundings(store, cores, order.target, order.policy, bench, clock) as at:
         record = RunRecord(
             run_id=run_id,
@@ -70,6 +71,7 @@ def measure_prepared(
             target=order.target,
             device=bench.facts,
             reference=at.reference,
+            reference_ms=round((clock.now_s() - before_s) * 1e3),
             policy=order.policy,
             schedule=order.schedule,
             series=tuple(prepared.series),

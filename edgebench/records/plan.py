@@ -45,7 +45,7 @@ class Schedule(Record, frozen=True, kw_only=True):
     iterations_min: Annotated[int, msgspec.Meta(ge=1)] = 10
     iterations_max: Annotated[int, msgspec.Meta(ge=1)] = 5000
     canary_every_ms: int = 500
-    drop_after_canary: int = 2
+    drop_after_canary: int = 4
     settle_max_ms: int = 300
 
 

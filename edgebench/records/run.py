@@ -176,7 +176,7 @@ class RunPolicy(Record, frozen=True, kw_only=True):
 
 
 class RunRecord(Record, frozen=True, kw_only=True):
-    """run.json. Saved after every launch, atomically."""
+    """run.json. Saved after every launch, atomically. ``reference_ms`` is what probing for the reference took."""
 
     schema: int = RUN_SCHEMA
     run_id: str
@@ -188,6 +188,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     target: TargetSpec
     device: DeviceFacts
     reference: CanaryReference | None
+    reference_ms: int = 0
     policy: RunPolicy
     schedule: Schedule
     series: tuple[Series, ...]

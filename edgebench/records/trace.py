@@ -98,7 +98,10 @@ class OutputRow(Record, frozen=True, kw_only=True, tag_field="type", tag="output
 
 
 class LayerTiming(Record, frozen=True, kw_only=True):
-    """One kernel of a profile launch: ns of each profiled iteration, in the runtime's own names."""
+    """One kernel of a profile launch: ns of each profiled iteration, in the runtime's own names.
+
+    ``bytes_moved`` counts the activations that it reads and writes; weights are known from the graph.
+    """
 
     name: str
     op: str

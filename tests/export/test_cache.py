@@ -134,9 +134,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(path)], capture_output=True, timeout=10, check=True)
 
 
-def test_a_disk_that_really_is_full_leaves_nothing(
-    tiny_disk: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_really_is_full_leaves_nothing(tiny_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEBENCH_CACHE", str(tiny_disk))
     with pytest.raises(NoSpace):
         store("a", bytes(1 << 20))
@@ -148,5 +146,3 @@ def test_a_cache_path_that_is_a_file_is_said_so(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("EDGEBENCH_CACHE", str(tmp_path / "file"))
     with pytest.raises(CacheError, match="cannot be written"):
         store("a")
-
-

@@ -71,7 +71,7 @@ def test_half_precision_keeps_the_interface_and_halves_the_weights(mixed: nn.Mod
 
 
 def test_nothing_of_this_machine_is_left_in_the_file(residual: Callable[[str], Made]) -> None:
-    artifact, folder = residual("onnx")
+    _, folder = residual("onnx")
 
     data = (folder / "model.onnx").read_bytes()
     for trace in (sys.prefix, str(Path.cwd()), "tests/export", "networks.py", "pkg.torch", "forward\n"):
@@ -94,7 +94,9 @@ def test_sidecar_lists_the_nodes_of_the_saved_graph_in_order(residual: Callable[
     sidecar = decode(Sidecar, (folder / "sidecar.json").read_bytes(), path="sidecar.json")
     graph = onnx.load(folder / "model.onnx").graph
 
-    assert [(n.name, n.op_type, tuple(n.output)) for n in graph.node] == [(n.name, n.op, n.outputs) for n in sidecar.nodes]
+    assert [(n.name, n.op_type, tuple(n.output)) for n in graph.node] == [
+        (n.name, n.op, n.outputs) for n in sidecar.nodes
+    ]
     assert len({node.name for node in sidecar.nodes}) == len(sidecar.nodes)
 
 

@@ -17,7 +17,9 @@ from tests.export.conftest import Bench, Made
 IMAGE = (1, 3, 8, 8)
 
 
-def network(shape: tuple[int | str, ...] = IMAGE, *, op: str = "Relu", domain: str = "", value: float = 0.1) -> onnx.ModelProto:
+def network(
+    shape: tuple[int | str, ...] = IMAGE, *, op: str = "Relu", domain: str = "", value: float = 0.1
+) -> onnx.ModelProto:
     """A convolution and one operator, as another tool would write them."""
     weight = numpy_helper.from_array(np.full((4, 3, 3, 3), value, dtype=np.float32), "w")
     nodes = [

@@ -62,9 +62,7 @@ def failed_check(runtime: str) -> ParityCheck:
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_healthy_network_passes_on_every_runtime(
-    residual: Callable[[str], Made], bench: Bench, runtime: str
-) -> None:
+def test_a_healthy_network_passes_on_every_runtime(residual: Callable[[str], Made], bench: Bench, runtime: str) -> None:
     fidelity = bench.prove(residual(FORMATS[runtime]), runtime)
 
     assert [check.step for check in fidelity.checks] == ["fuse", runtime]

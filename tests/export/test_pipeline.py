@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_the_artifact_says_what_it_is(residual: Callable[[str], Made]) -> None:
     assert artifact.outputs[0].shape == (1, 5)
     assert artifact.fidelity.checks[0].step == "fuse"
     assert artifact.fidelity.checks[0].error_relative <= 1e-10
-    assert artifact.tools["torch"] == torch.__version__
+    assert artifact.tools["torch"] == metadata.version("torch")
     assert decode(Artifact, (folder / "artifact.json").read_bytes(), path="artifact.json") == artifact
 
 
@@ -66,7 +67,12 @@ def test_stored_references_are_what_the_stored_program_computes(residual: Callab
     program = torch.load(folder / "model.pt", weights_only=False)
 
     assert not any(part.training for part in program.modules())
-    assert len({read_tensor(folder / row[0], (1, 3, SIDE, SIDE), "float32").tobytes() for row in artifact.reference_inputs}) == 3
+    assert (
+        len(
+            {read_tensor(folder / row[0], (1, 3, SIDE, SIDE), "float32").tobytes() for row in artifact.reference_inputs}
+        )
+        == 3
+    )
     for given, expected in zip(artifact.reference_inputs, artifact.reference_outputs, strict=True):
         x = torch.from_numpy(read_tensor(folder / given[0], artifact.inputs[0].shape, "float32"))
         with torch.no_grad():
@@ -231,9 +237,7 @@ def test_exporting_to_a_folder_copies_every_file_and_replaces_an_artifact_but_no
         export_to(tmp_path, artifact, folder)
 
 
-def test_a_disk_that_fills_up_while_converting_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_fills_up_while_converting_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = tmp_path / "tiny"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)]

@@ -101,6 +101,20 @@ def test_every_mac_is_counted_once_and_below_the_module_that_runs_it(
         assert counted == sum(flops.values()) // 2, path
 
 
+def test_bytes_moved_hold_the_weights_though_the_runtime_packs_them_out_of_its_profile(
+    profiled: Callable[[str], Profiled],
+) -> None:
+    made = profiled("conv_bn_act")
+    sizes = {
+        tensor.name: 4 * int(np.prod(tensor.dims)) for tensor in onnx.load(made.folder / "model.onnx").graph.initializer
+    }
+    rows = [row for row in made.profile.layers if row.op == "Conv" and row.kind == "kernel"]
+    assert rows
+    for row in rows:
+        assert row.bytes is not None
+        assert row.bytes > sizes[f"{row.module}.weight"]
+
+
 @pytest.mark.parametrize("name", ["residual_main", "residual_shortcut", "equal_branches", "conv_bn_act"])
 def test_each_convolution_kernel_holds_the_weights_of_the_module_it_is_named_by(
     name: str, profiled: Callable[[str], Profiled]

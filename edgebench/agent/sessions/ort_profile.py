@@ -8,7 +8,8 @@ from typing import Any, Dict, List, Tuple
 from ..wire import AgentError, Json
 
 _KERNEL = "_kernel_time"
-_BYTES = ("activation_size", "parameter_size", "output_size")
+# The profile's parameter_size is 0 for weights that were packed beforehand: the controller reads weights off the graph.
+_BYTES = ("activation_size", "output_size")
 _NS_PER_US = 1000
 
 Key = Tuple[str, str]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgebench.analyze.attribution import NOBODY, Credit, ExportedGraph, profile_record
@@ -45,7 +46,7 @@ def attribute(artifact: Artifact, folder: Path, layers: LayersRow) -> ProfileRec
 def credit(exported: ExportedGraph, nodes: Sequence[KernelNode], timed: Sequence[KernelNode | None]) -> list[Credit]:
     """A credit for each of ``timed``, all of which are among ``nodes``, the whole optimised graph."""
     found = _Attribution(exported, nodes).credits()
-    return [NOBODY if node is None else found[id(node)] for node in timed]
+    return [NOBODY if node is None else replace(found[id(node)], weight_bytes=node.weight_bytes) for node in timed]
 
 
 class _Values:

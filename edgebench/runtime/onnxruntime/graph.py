@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgebench.errors import InvalidFile
 from edgebench.records import LayerTiming
+
+if TYPE_CHECKING:
+    import onnx
 
 _NCHWC = "com.microsoft.nchwc"
 _SUM_INPUT = 3
@@ -16,7 +21,11 @@ _SUM_INPUT = 3
 
 @dataclass(frozen=True)
 class KernelNode:
-    """One node of the optimised graph. ``activation`` and ``adds`` say what an NCHWc convolution computes besides."""
+    """One node of the optimised graph.
+
+    ``activation`` and ``adds`` say what an NCHWc convolution computes besides; ``weight_bytes`` is what it reads of
+    constants, whole.
+    """
 
     name: str
     op: str
@@ -24,6 +33,7 @@ class KernelNode:
     outputs: tuple[str, ...]
     nchwc: bool = False
     activation: str | None = None
+    weight_bytes: int = 0
 
     @property
     def adds(self) -> str | None:
@@ -38,12 +48,12 @@ def read_optimized(path: Path) -> tuple[KernelNode, ...]:
     from google.protobuf.message import DecodeError
 
     try:
-        # The weights stay where they are: only names are needed.
         graph = onnx.load(path, load_external_data=False).graph
     except (OSError, DecodeError) as error:
         raise InvalidFile(
             str(path), "", f"ONNX Runtime's optimised graph cannot be read: {error}", hint="profile again"
         ) from error
+    sizes = {tensor.name: _size_bytes(tensor) for tensor in graph.initializer}
     return tuple(
         KernelNode(
             name=node.name,
@@ -52,9 +62,16 @@ def read_optimized(path: Path) -> tuple[KernelNode, ...]:
             outputs=tuple(value for value in node.output if value),
             nchwc=node.domain == _NCHWC,
             activation=next((a.s.decode() for a in node.attribute if a.name == "activation"), None),
+            weight_bytes=sum(sizes.get(value, 0) for value in dict.fromkeys(node.input)),
         )
         for node in graph.node
     )
+
+
+def _size_bytes(tensor: onnx.TensorProto) -> int:
+    import onnx
+
+    return math.prod(tensor.dims) * int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
 def match_kernels(timings: Sequence[LayerTiming], nodes: Sequence[KernelNode]) -> list[KernelNode | None]:
