@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from edgebench.cli.context import complete_models, json_option, print_json, stderr_console
@@ -9,16 +12,22 @@ from edgebench.cli.measuring import order_of, print_failures, request_of, result
 from edgebench.cli.options import MeasuringFlags, measuring_options
 from edgebench.cli.progress import progress
 from edgebench.errors import UnknownName
-from edgebench.records import NotMeasured, Result, ResultDocument
+from edgebench.records import ResultDocument, RunRecord
 from edgebench.report.tables import FORMATS
+
+if TYPE_CHECKING:
+    from edgebench.measure.store import RunStore
+
+    Run = tuple[RunStore, RunRecord]
 
 
 @click.command("compare")
 @click.argument("names", nargs=-1, required=True, shell_complete=complete_models)
 @measuring_options
 @click.option("--format", "format_name", type=click.Choice(FORMATS), default="github", show_default=True)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write a Markdown page here.")
 @json_option
-def command(names: tuple[str, ...], flags: MeasuringFlags, format_name: str, as_json: bool) -> int:
+def command(names: tuple[str, ...], flags: MeasuringFlags, format_name: str, out: Path | None, as_json: bool) -> int:
     """Rank models, or runs measured earlier, in one table. NAMES are all models or all runs.
 
     Models are measured now, their launches dealt round-robin so that all of them see the same hours. Rows whose intervals
@@ -27,13 +36,17 @@ def command(names: tuple[str, ...], flags: MeasuringFlags, format_name: str, as_
     \b
     edgebench compare mobileone_s0 mobilenetv3_large repvit_m0_9
     edgebench compare mobileone resnet50 --runtime ncnn --format csv > table.csv
-    edgebench compare last 20261122-171500-mobileone_s0-3f9a
+    edgebench compare last 20261122-171500-mobileone_s0-3f9a --out comparison.md
     """
+    from edgebench.files import write_atomic
     from edgebench.report.results import ranked
-    from edgebench.report.tables import comparison_table
+    from edgebench.report.tables import comparison_document, comparison_table
 
-    results, not_measured = _stored(names, flags) or _measured(names, flags)
-    results = ranked(results)
+    runs = _stored(names, flags) or [_measured(names, flags)]
+    results = ranked([result for store, record in runs for result in results_from(store, record)])
+    not_measured = tuple(failure for _, record in runs for failure in record.not_measured)
+    if out is not None:
+        write_atomic(out, comparison_document(results, [record for _, record in runs]).encode())
     if as_json:
         print_json(ResultDocument(results=tuple(results), not_measured=not_measured))
     else:
@@ -42,8 +55,8 @@ def command(names: tuple[str, ...], flags: MeasuringFlags, format_name: str, as_
     return status_of(results, not_measured, strict=flags.strict)
 
 
-def _stored(names: tuple[str, ...], flags: MeasuringFlags) -> tuple[list[Result], tuple[NotMeasured, ...]] | None:
-    """The results of stored runs where every name is one; None where the first is no run (then all are models)."""
+def _stored(names: tuple[str, ...], flags: MeasuringFlags) -> list[Run] | None:
+    """The stored runs where every name is one; None where the first name is a model (then all are models)."""
     from edgebench.catalog import resolve_model
     from edgebench.measure.store import find_run
 
@@ -55,20 +68,16 @@ def _stored(names: tuple[str, ...], flags: MeasuringFlags) -> tuple[list[Result]
             try:
                 stores.append(find_run(flags.runs_dir, name))
             except UnknownName as no_run:
-                raise (no_model if not stores else no_run) from None
-        records = [store.load() for store in stores]
-        results = [
-            result for store, record in zip(stores, records, strict=True) for result in results_from(store, record)
-        ]
-        return results, tuple(failure for record in records for failure in record.not_measured)
+                raise (no_run if stores else no_model) from None
+        return [(store, store.load()) for store in stores]
     return None
 
 
-def _measured(names: tuple[str, ...], flags: MeasuringFlags) -> tuple[list[Result], tuple[NotMeasured, ...]]:
+def _measured(names: tuple[str, ...], flags: MeasuringFlags) -> Run:
     from edgebench.measure.measuring import measure, open_bench
 
     with progress() as emit:
         bench = open_bench(emit)
         store, record = measure(request_of(names, flags, bench), order_of(flags, profile=False), bench)
     stderr_console().print(f"saved: {store.folder}", markup=False, soft_wrap=True)
-    return results_from(store, record), record.not_measured
+    return store, record

@@ -67,7 +67,9 @@ def results_from(store: RunStore, record: RunRecord) -> list[Result]:
     return results_of(record, [store.traces(series) for series in record.series])
 
 
-def print_results(results: list[Result], not_measured: tuple[NotMeasured, ...], *, as_json: bool) -> None:
+def print_results(
+    results: list[Result], not_measured: tuple[NotMeasured, ...], *, as_json: bool, depth: int | None
+) -> None:
     """The document, or a panel a result with its layers by module."""
     if as_json:
         print_json(ResultDocument(results=tuple(results), not_measured=not_measured))
@@ -79,7 +81,7 @@ def print_results(results: list[Result], not_measured: tuple[NotMeasured, ...], 
     for result in results:
         console.print(result_panel(result))
     for result in results:
-        console.print(layers_text(result, top=LAYERS_SHOWN))
+        console.print(layers_text(result, depth=depth, top=LAYERS_SHOWN))
     print_failures(not_measured)
 
 
@@ -97,7 +99,7 @@ def status_of(results: list[Result], not_measured: tuple[NotMeasured, ...], *, s
         reasons = "; ".join(dict.fromkeys(reason for result in results for reason in result.reasons))
         raise NoValidMeasurement(
             f"nothing could be measured: {reasons}",
-            hint="the launches are kept: look at their traces and stderr under reports/runs",
+            hint=f"stop what else runs on the device and try again; each launch: edgebench show {results[0].run_id} --launches",
         )
     if strict and any(result.verdict != "VALID" for result in results):
         return EXIT_NO_VALID_MEASUREMENT

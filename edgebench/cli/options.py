@@ -151,6 +151,13 @@ def runs_option(function: F) -> F:
     )(function)
 
 
+def depth_option(function: F) -> F:
+    """How coarse the layers are shown."""
+    return click.option(
+        "--depth", type=click.IntRange(min=1), help="Group layers by the first so many parts of the module path."
+    )(function)
+
+
 def _device_options(function: F) -> F:
     """Where it runs: target, runtime, threads, cores."""
     return _decorated(

@@ -8,7 +8,7 @@ import click
 
 from edgebench.cli.context import complete_models, json_option, print_json, stderr_console, stdout_console
 from edgebench.cli.measuring import order_of, request_of, results_from, status_of
-from edgebench.cli.options import MeasuringFlags, measuring_options
+from edgebench.cli.options import MeasuringFlags, depth_option, measuring_options
 from edgebench.cli.progress import progress
 from edgebench.records import ResultDocument
 
@@ -19,7 +19,7 @@ LAUNCHES = 3
 @click.command("profile")
 @click.argument("models", nargs=-1, required=True, shell_complete=complete_models)
 @measuring_options
-@click.option("--depth", type=click.IntRange(min=1), help="Group by the first so many parts of the module path.")
+@depth_option
 @click.option("--top", type=click.IntRange(min=1), help="Only so many rows.")
 @json_option
 def command(models: tuple[str, ...], flags: MeasuringFlags, depth: int | None, top: int | None, as_json: bool) -> int:

@@ -6,7 +6,7 @@ import click
 
 from edgebench.cli.context import complete_models, json_option, stderr_console
 from edgebench.cli.measuring import order_of, print_results, request_of, results_from, status_of
-from edgebench.cli.options import MeasuringFlags, measuring_options
+from edgebench.cli.options import MeasuringFlags, depth_option, measuring_options
 from edgebench.cli.progress import progress
 from edgebench.errors import UsageError
 
@@ -16,8 +16,16 @@ from edgebench.errors import UsageError
 @measuring_options
 @click.option("--profile/--no-profile", default=True, help="Add a launch with per-layer timing after measuring.")
 @click.option("--resume", metavar="RUN", help="Go on with an interrupted run: its id, part of it, or `last`.")
+@depth_option
 @json_option
-def command(models: tuple[str, ...], flags: MeasuringFlags, profile: bool, resume: str | None, as_json: bool) -> int:
+def command(
+    models: tuple[str, ...],
+    flags: MeasuringFlags,
+    profile: bool,
+    resume: str | None,
+    depth: int | None,
+    as_json: bool,
+) -> int:
     """Measure MODELS on a target: export, prove, launch repeatedly, profile, judge, save.
 
     A model is a name from `edgebench models`, timm:NAME, torchvision:NAME, package.module:factory, FILE.onnx, or FILE.param
@@ -47,6 +55,6 @@ def command(models: tuple[str, ...], flags: MeasuringFlags, profile: bool, resum
         else:
             store, record = measure(request_of(models, flags, bench), order_of(flags, profile=profile), bench)
     results = results_from(store, record)
-    print_results(results, record.not_measured, as_json=as_json)
+    print_results(results, record.not_measured, as_json=as_json, depth=depth)
     stderr_console().print(f"saved: {store.folder}", markup=False, soft_wrap=True)
     return status_of(results, record.not_measured, strict=flags.strict)

@@ -8,15 +8,16 @@ import click
 
 from edgebench.cli.context import json_option, stdout_console
 from edgebench.cli.measuring import print_results, results_from, status_of
-from edgebench.cli.options import runs_option
+from edgebench.cli.options import depth_option, runs_option
 
 
 @click.command("show")
 @click.argument("run", default="last")
 @click.option("--launches", "every_launch", is_flag=True, help="List every launch with its judgement.")
+@depth_option
 @runs_option
 @json_option
-def command(run: str, every_launch: bool, runs_dir: Path, as_json: bool) -> int:
+def command(run: str, every_launch: bool, depth: int | None, runs_dir: Path, as_json: bool) -> int:
     """Print RUN again: its id, an unambiguous part of it, its folder, or `last` (the default).
 
     The summary is derived anew from the raw nanoseconds of the run's traces.
@@ -32,7 +33,7 @@ def command(run: str, every_launch: bool, runs_dir: Path, as_json: bool) -> int:
     store = find_run(runs_dir, run)
     record = store.load()
     results = results_from(store, record)
-    print_results(results, record.not_measured, as_json=as_json)
+    print_results(results, record.not_measured, as_json=as_json, depth=depth)
     if every_launch and not as_json:
         for series in record.series:
             stdout_console().print(launches_table(series, store.traces(series)))

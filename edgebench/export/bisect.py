@@ -22,10 +22,10 @@ _FUSION_LIMIT = 1e-3
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a module: its path, its class and the tensor that it returned."""
+    """One call of a module: its path, the tensor that it returned, and whether it is a convolution or linear layer."""
 
     path: str
-    kind: str
+    weighted: bool
     value: Array
 
 
@@ -39,7 +39,8 @@ def module_calls(module: nn.Module, arrays: Sequence[Array]) -> list[Call]:
         def hook(called: nn.Module, _inputs: object, output: object) -> None:
             if isinstance(output, torch.Tensor):
                 # Later modules may work in place on this memory.
-                calls.append(Call(path, type(called).__name__, output.detach().numpy().copy()))
+                weighted = isinstance(called, torch.nn.Conv2d | torch.nn.Linear)
+                calls.append(Call(path, weighted, output.detach().numpy().copy()))
 
         return hook
 

@@ -1,4 +1,7 @@
-"""Which convolution diverges first in an ncnn network: its layers carry no module names, so the order of calls links them."""
+"""Which convolution or linear layer diverges first in an ncnn network.
+
+Its layers carry no module names: the order of calls links them.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,15 @@ from edgebench.export.reference import Array
 if TYPE_CHECKING:
     from torch import nn
 
-_LAYERS = ("Convolution", "ConvolutionDepthWise")
-_MODULE = "Conv2d"
-# Activations that ncnn folds into a convolution, and that a network may call as functions, without a module.
+# pnnx makes an InnerProduct of a linear layer, and of a convolution of a single pixel too.
+_LAYERS = ("Convolution", "ConvolutionDepthWise", "InnerProduct")
+# Activations that ncnn folds into a layer, and that a network may call as functions, without a module.
 _FOLDED = ("relu", "relu6", "sigmoid", "hardswish", "silu", "mish")
 
 
 @dataclass(frozen=True)
 class Compared:
-    """How many convolutions agree before ``first``, the first one that does not (None: all of them agree).
+    """How many layers with weights agree before ``first``, the first one that does not (None: all of them agree).
 
     ``reason`` says why they could not be compared, and is empty where they could.
     """
@@ -35,26 +38,24 @@ class Compared:
     reason: str = ""
 
 
-def compare_convolutions(
-    param: Path, weights: Path, module: nn.Module, arrays: Sequence[Array], limit: float
-) -> Compared:
-    """Compares the k-th convolution of the graph with the k-th Conv2d that PyTorch calls, or with what follows it.
+def compare_layers(param: Path, weights: Path, module: nn.Module, arrays: Sequence[Array], limit: float) -> Compared:
+    """Compares the k-th layer with weights with the k-th Conv2d or Linear that PyTorch calls, or with what follows it.
 
-    ncnn folds BatchNorm and activations into its convolutions: a layer agrees when it holds what any module returned
-    from that Conv2d on until the next one.
+    ncnn folds BatchNorm and activations into its layers: one agrees when it holds what any module returned from that call
+    on until the next such call.
     """
     blobs = [outs[0] for kind, _name, _ins, outs, _values in layers_of(param) if kind in _LAYERS]
     calls = module_calls(module, arrays)
-    places = [place for place, call in enumerate(calls) if call.kind == _MODULE]
+    places = [place for place, call in enumerate(calls) if call.weighted]
     if not blobs or len(blobs) != len(places):
-        return Compared(reason=f"ncnn has {len(blobs)} convolutions, PyTorch calls {len(places)}")
+        return Compared(reason=f"ncnn has {len(blobs)} layers with weights, PyTorch calls {len(places)}")
     given = {f"in{index}": array[0] for index, array in enumerate(arrays)}
     values = extract(param, weights, given, blobs)
     for index, (blob, place) in enumerate(zip(blobs, places, strict=True)):
         path = calls[place].path
         if blob not in values or values[blob].size != calls[place].value.size:
             return Compared(index, reason=f"the layer of {path} has another size or cannot be read")
-        following = takewhile(lambda call: call.kind != _MODULE, calls[place + 1 :])
+        following = takewhile(lambda call: not call.weighted, calls[place + 1 :])
         if not any(_agrees(values[blob], call, limit) for call in (calls[place], *following)):
             return Compared(index, first=path)
     return Compared(len(blobs))

@@ -8,7 +8,7 @@ from pathlib import Path
 from edgebench.catalog import ResolvedModel, resolve_model
 from edgebench.device.host import HostDevice
 from edgebench.errors import EdgebenchError, LaunchFailed, ModelError, ParityFailed, PrecisionRefused, UsageError
-from edgebench.events import Emit, Note
+from edgebench.events import Emit
 from edgebench.measure.launching import Subject
 from edgebench.records import (
     Artifact,
@@ -168,7 +168,6 @@ class _Preparation:
             asked=asked,
         )
         self.prepared.failures.append((record, error))
-        self.bench.emit(Note(f"{self.model.name} on {runtime.name} is not measured: {error.message}"))
 
 
 def _subject(artifact: Artifact, folder: Path, runtime: Runtime, threads: int, cores: tuple[int, ...]) -> Subject:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterable, Sequence
 
 from edgebench.analyze.statistics import half_width
-from edgebench.records import PublishedFigure, Result
+from edgebench.records import PublishedFigure, Result, RunRecord
 from edgebench.report.results import identity_differences
 
 FORMATS = ("github", "grid", "csv", "latex", "html")
@@ -49,6 +50,41 @@ def comparison_table(results: Sequence[Result], format_name: str) -> str:
     if format_name in ("latex", "html"):
         return table
     return "\n".join([table, "", *comparison_notes(results)])
+
+
+def comparison_document(results: Sequence[Result], records: Sequence[RunRecord]) -> str:
+    """The table as a Markdown page of its own: what was measured, by which command, on which machine, and when."""
+    commands = "\n".join(f"    {shlex.join(record.command)}" for record in records)
+    machines = "\n".join(dict.fromkeys(_machine(record) for record in records))
+    return "\n".join(
+        [
+            f"# {len({result.model for result in results})} models on {', '.join(_unique(r.device for r in results))}",
+            "",
+            "Made by the tool itself; this command makes it again:",
+            "",
+            commands,
+            "",
+            machines,
+            "",
+            comparison_table(results, "github"),
+            "",
+        ]
+    )
+
+
+def _machine(record: RunRecord) -> str:
+    device = record.device
+    cores = sum(len(cluster) for cluster in device.clusters)
+    kind = {True: "a virtual machine", False: "a bare machine", None: "a machine"}[device.virtual]
+    memory = f", {device.memory_bytes / 2**30:.0f} GiB" if device.memory_bytes else ""
+    return (
+        f"Measured from {record.started_utc} to {record.ended_utc or 'n/a'} by edgebench {record.tool_version} on {kind}:"
+        f" {device.model}, {cores} cores{memory}, {device.os_build}, governor {device.governor or 'n/a'}."
+    )
+
+
+def _unique(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
 
 
 def comparison_notes(results: Sequence[Result]) -> list[str]:

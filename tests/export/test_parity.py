@@ -115,9 +115,7 @@ def test_nan_in_a_converted_weight_is_called_nan(copied: Callable[[str], Made], 
         bench.prove((artifact, folder), "onnxruntime")
 
 
-def test_a_corrupted_ncnn_convolution_is_named_by_the_order_of_calls(
-    copied: Callable[[str], Made], bench: Bench
-) -> None:
+def test_a_corrupted_ncnn_layer_is_named_by_the_order_of_calls(copied: Callable[[str], Made], bench: Bench) -> None:
     artifact, folder = copied("ncnn")
     damage_ncnn(folder, 3)
 
@@ -128,7 +126,7 @@ def test_a_corrupted_ncnn_convolution_is_named_by_the_order_of_calls(
 
 @pytest.mark.parametrize(
     ("format_name", "runtime", "text"),
-    [("onnx", "onnxruntime", "only the optimised graph differs"), ("ncnn", "ncnn", "all 4 convolutions agree")],
+    [("onnx", "onnxruntime", "only the optimised graph differs"), ("ncnn", "ncnn", "all 5 layers with weights agree")],
 )
 def test_what_differs_only_under_the_timed_options_is_said_so(
     residual: Callable[[str], Made], format_name: str, runtime: str, text: str
