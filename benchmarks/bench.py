@@ -26,7 +26,14 @@ def opened() -> Bench:
         return open_bench(emit)
 
 
-def prepared(bench: Bench, models: tuple[str, ...], runtimes: tuple[str, ...], cores: tuple[int, ...]) -> Prepared:
+def prepared(
+    bench: Bench,
+    models: tuple[str, ...],
+    runtimes: tuple[str, ...],
+    cores: tuple[int, ...],
+    *,
+    weights: Path | None = None,
+) -> Prepared:
     """The models exported and proven, one thread on the given core."""
     return prepare(
         Request(
@@ -36,6 +43,7 @@ def prepared(bench: Bench, models: tuple[str, ...], runtimes: tuple[str, ...], c
             precisions=("fp32",),
             threads=1,
             cores=cores,
+            weights=weights,
         ),
         bench,
     )

@@ -71,7 +71,7 @@ def read_optimized(path: Path) -> tuple[KernelNode, ...]:
 def _size_bytes(tensor: onnx.TensorProto) -> int:
     import onnx
 
-    return math.prod(tensor.dims) * int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+    return int(math.prod(tensor.dims) * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
 def match_kernels(timings: Sequence[LayerTiming], nodes: Sequence[KernelNode]) -> list[KernelNode | None]:

@@ -1,0 +1,247 @@
+"""The verbs that measure, whole: a real file on the real runtime in real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgebench.cli import main
+from edgebench.records.schema import json_schemas
+
+REQUIRED = [
+    "run_id",
+    "model",
+    "artifact",
+    "target",
+    "runtime",
+    "precision",
+    "threads",
+    "weights",
+    "median_ms",
+    "ci95_ms",
+    "p90_ms",
+    "launches",
+    "verdict",
+    "reasons",
+    "parity",
+    "layers",
+    "identity",
+]
+
+
+def save_network(path: Path, channels: int) -> Path:
+    """A convolution with ReLU and a small one after it; ``channels`` decides how slow the first is."""
+    rng = np.random.default_rng(0)
+    weights = [
+        numpy_helper.from_array(rng.standard_normal(shape, dtype=np.float32) / 30, name)
+        for name, shape in (("big.weight", (channels, 3, 5, 5)), ("small.weight", (4, channels, 1, 1)))
+    ]
+    nodes = [
+        helper.make_node("Conv", ["x", "big.weight"], ["a"], name="/big/Conv", pads=[2, 2, 2, 2]),
+        helper.make_node("Relu", ["a"], ["b"], name="/act/Relu"),
+        helper.make_node("Conv", ["b", "small.weight"], ["y"], name="/small/Conv"),
+    ]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 32, 32])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 32, 32])]
+    graph = helper.make_graph(nodes, "net", inputs, outputs, initializer=weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("measuring")
+    save_network(folder / "slow.onnx", 64)
+    save_network(folder / "fast.onnx", 4)
+    return folder
+
+
+def edgebench(folder: Path, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    """A real process in ``folder``."""
+    return subprocess.run(
+        [sys.executable, "-m", "edgebench", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+
+@pytest.fixture(scope="module")
+def document(here: Path) -> dict[str, Any]:
+    """What ``run --json`` prints for two files."""
+    done = edgebench(here, "run", "slow.onnx", "fast.onnx", "--launches", "2", "--no-gate", "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_run_prints_one_document_with_every_promised_key(document: dict[str, Any]) -> None:
+    jsonschema.validate(document, json_schemas()["result"])
+    assert [result["model"] for result in document["results"]] == ["slow", "fast"]
+    for result in document["results"]:
+        assert [key for key in REQUIRED if key not in result] == []
+        assert result["launches"] == 2
+        assert result["ci95_ms"][0] <= result["median_ms"] <= result["ci95_ms"][1]
+
+
+def test_layers_are_named_and_shares_add_up(document: dict[str, Any]) -> None:
+    slow = document["results"][0]
+    assert sum(layer["share"] for layer in slow["layers"]) == pytest.approx(1.0)
+    top = slow["layers"][0]
+    assert (top["module"], top["op"], top["macs"]) == ("/big/Conv", "Conv", 64 * 32 * 32 * 75)
+    assert top["fused"] == ["/act/Relu"]
+
+
+def test_a_file_without_pytorch_behind_it_is_suspect_and_says_so(document: dict[str, Any]) -> None:
+    result = document["results"][0]
+    assert result["verdict"] == "SUSPECT"
+    assert any("parity not checked" in reason for reason in result["reasons"])
+    assert any("gate was off" in reason for reason in result["reasons"])
+
+
+def test_identity_says_what_really_ran(document: dict[str, Any]) -> None:
+    identity = document["results"][0]["identity"]
+    assert identity["precision_computed"] == "fp32"
+    assert identity["runtime_options"]["provider"] == "CPUExecutionProvider"
+    assert identity["threads"] == 1
+    assert len(identity["cores"]) == 1
+    assert identity["agent"].startswith("python ")
+
+
+def test_show_derives_the_same_from_the_stored_traces(here: Path, document: dict[str, Any]) -> None:
+    shown = edgebench(here, "show", "--json")
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout) == document
+
+
+def test_show_lists_every_launch_for_people(here: Path, document: dict[str, Any]) -> None:
+    shown = edgebench(here, "show", document["results"][0]["run_id"], "--launches")
+    assert shown.stdout.count("profile") >= 2
+    assert "slow-onnxruntime-fp32-t1" in shown.stdout
+    assert "SUSPECT" in shown.stdout
+
+
+def test_strict_turns_suspect_into_its_own_exit_status(here: Path) -> None:
+    done = edgebench(here, "run", "fast.onnx", "--launches", "1", "--no-gate", "--no-profile", "--strict")
+    assert done.returncode == 6
+    assert "SUSPECT" in done.stdout
+
+
+def test_compare_of_stored_runs_ranks_them_and_writes_a_page(here: Path, document: dict[str, Any]) -> None:
+    run_id = document["results"][0]["run_id"]
+    done = edgebench(here, "compare", run_id, "--format", "csv", "--out", "page.md")
+    assert done.returncode == 0, done.stderr
+    assert [row.split(",")[1] for row in done.stdout.splitlines()] == ["model", "fast", "slow"]
+    page = (here / "page.md").read_text()
+    assert "run slow.onnx fast.onnx --launches 2" in page
+    assert "Measured from" in page
+
+
+def test_profile_groups_by_depth(here: Path) -> None:
+    done = edgebench(here, "profile", "slow.onnx", "--launches", "1", "--no-gate", "--top", "1")
+    assert done.returncode == 0, done.stderr
+    assert "/big/Conv" in done.stdout
+    assert "profiler's cost" in done.stdout
+    assert "layer sum" in done.stdout
+
+
+def test_ctrl_c_keeps_finished_launches_and_resume_completes_the_run(here: Path) -> None:
+    runs = here / "interrupted"
+    command = ["run", "fast.onnx", "--launches", "3", "--no-gate", "--no-profile", "--runs-dir", str(runs)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgebench", *command],
+        cwd=here,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    wait_for_launches(runs, 1)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "--resume" in stderr
+    stored = json.loads(next(runs.glob("*/run.json")).read_text())
+    assert stored["state"] == "interrupted"
+    kept = len(stored["series"][0]["launches"])
+    assert 1 <= kept < 3
+
+    resumed = edgebench(here, "run", "--resume", "last", "--runs-dir", str(runs), "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["results"][0]["launches"] == 3
+    assert len(list(next(runs.glob("*/launches")).iterdir())) in (3, 4)
+
+
+def wait_for_launches(runs: Path, count: int) -> None:
+    """Until run.json holds ``count`` finished launches; bounded."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        found = list(runs.glob("*/run.json"))
+        if found and len(json.loads(found[0].read_text())["series"][0]["launches"]) >= count:
+            return
+        time.sleep(0.02)
+    raise AssertionError("no launch finished within 60 s")
+
+
+def test_resuming_a_complete_run_is_refused(here: Path, document: dict[str, Any]) -> None:
+    done = edgebench(here, "run", "--resume", document["results"][0]["run_id"])
+    assert done.returncode == 2
+    assert "is complete" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "code"),
+    [
+        (["run", "mobilone", "--json"], 1, "unknown_name"),
+        (["run", "--json"], 2, "usage"),
+        (["run", "lenet5", "--target", "hots", "--json"], 1, "unknown_name"),
+        (["run", "lenet5", "--runtime", "onnx", "--json"], 1, "unknown_name"),
+        (["run", "lenet5", "--cores", "99", "--json"], 2, "usage"),
+        (["run", "lenet5", "--precision", "fp16", "--runtime", "onnxruntime", "--json"], 1, "precision_refused"),
+        (["show", "nothing", "--json"], 1, "unknown_name"),
+        (["compare", "nothing", "--json"], 1, "unknown_name"),
+        (["export", "lenet5", "--format", "tflite", "--json"], 2, "usage"),
+    ],
+)
+def test_bad_requests_are_one_json_error(
+    arguments: list[str],
+    status: int,
+    code: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == status
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["code"] == code
+    assert error["hint"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_export_writes_proven_files(here: Path) -> None:
+    done = edgebench(here, "export", "lenet5", "--out", "exported", "--json", timeout_s=300)
+    assert done.returncode == 0, done.stderr
+    artifacts = json.loads(done.stdout)["artifacts"]
+    assert [each["artifact"]["format"] for each in artifacts] == ["onnx", "ncnn"]
+    for each in artifacts:
+        assert all(check["passed"] for check in each["parity"]["checks"])
+        names = {file["path"] for file in each["artifact"]["files"]}
+        assert names <= {path.name for path in (here / each["folder"]).iterdir()}
+    cached = edgebench(here, "run", "lenet5", "--launches", "1", "--no-gate", "--json")
+    assert [result["runtime"] for result in json.loads(cached.stdout)["results"]] == ["onnxruntime", "ncnn"]
+    assert "from the cache" in cached.stderr
