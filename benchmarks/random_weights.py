@@ -89,8 +89,8 @@ def report(folder: Path, out: Path | None) -> None:
     lines = [
         "# Latency with random and with trained-like weights",
         "",
-        f"Made by `python -m benchmarks.random_weights`, ONNX Runtime, one thread, {LAUNCHES} launches each, dealt round-robin,",
-        f"from {record.started_utc} to {record.ended_utc}, on {record.device.model}.",
+        f"Made by `python -m benchmarks.random_weights`, ONNX Runtime, one thread, {LAUNCHES} launches each,",
+        f"dealt round-robin from {record.started_utc} to {record.ended_utc}, on {record.device.model}.",
         "",
         "| model | random ms | trained-like ms | ratio | 95 % of the ratio | agree | verdicts |",
         "|---|---|---|---|---|---|---|",

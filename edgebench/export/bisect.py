@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgebench.errors import UnsupportedOperator
 from edgebench.export.parity import relative_error
-from edgebench.export.reference import Array, run_module
+from edgebench.export.reference import Array, first_line, run_module
 from edgebench.records import Sidecar, TensorSpec
 
 if TYPE_CHECKING:
     import onnx
-    from onnxruntime import InferenceSession
     from torch import nn
 
 # Fused weights are rounded to float32 once: what is left of a right fusion inside the network.
@@ -89,11 +89,10 @@ def first_divergent_in_onnx(
 
 
 def onnx_outputs(model: Path, inputs: Sequence[TensorSpec], arrays: Sequence[Array]) -> list[Array]:
-    """What ONNX Runtime computes with its optimisations off."""
+    """What ONNX Runtime computes with its optimisations off. Raises UnsupportedOperator where it cannot."""
     import onnx
 
-    session = _unoptimised(onnx.load(model))
-    return list(session.run(None, _feed(inputs, arrays)))
+    return _run_unoptimised(onnx.load(model), None, _feed(inputs, arrays))
 
 
 def _graph_values(model: Path, inputs: Sequence[TensorSpec], arrays: Sequence[Array]) -> Mapping[str, Array]:
@@ -104,10 +103,10 @@ def _graph_values(model: Path, inputs: Sequence[TensorSpec], arrays: Sequence[Ar
     known = {output.name for output in proto.graph.output}
     names = [name for node in proto.graph.node for name in node.output if name]
     proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in known)
-    return dict(zip(names, _unoptimised(proto).run(names, _feed(inputs, arrays)), strict=True))
+    return dict(zip(names, _run_unoptimised(proto, names, _feed(inputs, arrays)), strict=True))
 
 
-def _unoptimised(proto: onnx.ModelProto) -> InferenceSession:
+def _run_unoptimised(proto: onnx.ModelProto, names: list[str] | None, feed: dict[str, Array]) -> list[Array]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -115,7 +114,15 @@ def _unoptimised(proto: onnx.ModelProto) -> InferenceSession:
     options.intra_op_num_threads = 1
     # It warns of outputs whose type it has to infer, which is what is asked of it here.
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return list(session.run(names, feed))
+    except Exception as error:
+        # ONNX Runtime's errors have no base of their own.
+        raise UnsupportedOperator(
+            f"ONNX Runtime does not run the graph with optimisations off: {first_line(error)}",
+            hint="report it with the model's name",
+        ) from error
 
 
 def _feed(inputs: Sequence[TensorSpec], arrays: Sequence[Array]) -> dict[str, Array]:

@@ -30,22 +30,21 @@ class Located:
 
 
 def locate(artifact: Artifact, folder: Path, check: ParityCheck, weights: Path | None) -> Located:
-    """Never raises for a network that cannot be built again: then the sentence says why nothing was located."""
+    """Never raises for a network that cannot be built or run again: then the sentence says why nothing was located."""
     if check.step == "torch":
         return Located(None, "PyTorch differs from itself: another thread count, build or a module with random state")
     try:
         module = rebuild(artifact, weights)
+        if module is None:
+            return Located(None, "where was not located: give the checkpoint again with --weights")
+        arrays = [
+            read_tensor(folder / name, spec.shape, spec.dtype)
+            for spec, name in zip(artifact.inputs, artifact.reference_inputs[0], strict=True)
+        ]
+        find = _in_ncnn if artifact.format == "ncnn" else _in_onnx
+        return find(artifact, folder, check, module, arrays)
     except EdgebenchError as error:
-        return Located(None, f"where was not located, as the network cannot be built again: {error.message}")
-    if module is None:
-        return Located(None, "where was not located: give the checkpoint again with --weights")
-    arrays = [
-        read_tensor(folder / name, spec.shape, spec.dtype)
-        for spec, name in zip(artifact.inputs, artifact.reference_inputs[0], strict=True)
-    ]
-    if artifact.format == "ncnn":
-        return _in_ncnn(artifact, folder, check, module, arrays)
-    return _in_onnx(artifact, folder, check, module, arrays)
+        return Located(None, f"where was not located: {error.message}")
 
 
 def rebuild(artifact: Artifact, weights: Path | None) -> nn.Module | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,6 +63,7 @@ def obtain(
 
     prepared = prepare_model(source, emit)
     if version is None:
+        _stay_importable()
         key = artifact_key(source, wanted, content_sha256(prepared))
         found = None if rebuild else find_artifact(key)
         if found is not None:
@@ -117,6 +119,16 @@ def _require_sensible(model: ResolvedModel, wanted: Wanted, weights: Path | None
         raise UsageError(f"{model.path} holds its own weights", hint="leave --weights out, or give the PyTorch model")
     if wanted.precision != "fp32":
         raise UsageError(f"{model.path} is taken in the precision it has", hint="leave --precision out")
+
+
+def _stay_importable() -> None:
+    """Leaves the current folder on the path: the agent, which gets it, must find the classes of a pickled module there.
+
+    At its end, as a file of the user's must not stand before a module of ours or of the standard library.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
 
 
 def _convert(

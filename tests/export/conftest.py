@@ -44,6 +44,11 @@ class Bench:
 
 @pytest.fixture
 def bench() -> Bench:
+    return make_bench()
+
+
+def make_bench() -> Bench:
+    """The real launcher on this machine."""
     device = HostDevice()
     return Bench(HostLauncher(LocalTransport()), device.facts(), device.default_cores(1))
 

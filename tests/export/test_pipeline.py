@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -187,6 +188,25 @@ def test_an_edited_helper_never_yields_the_stale_artifact(helper: Callable[[str]
 
     assert len(set(keys)) == 4
     assert helper("x * 2") == keys[0]
+
+
+def test_a_users_own_class_is_found_by_the_torch_runtime(tmp_path: Path) -> None:
+    text = "from torch import nn\n\n\nclass Net(nn.Sequential):\n    def __init__(self):\n        super().__init__(nn.Conv2d(3, 4, 1))\n"
+    (tmp_path / "found_in_folder.py").write_text(text)
+    script = """
+from edgebench.catalog import resolve_model
+from edgebench.export.pipeline import obtain
+from tests.export.conftest import make_bench
+made = obtain(resolve_model("found_in_folder:Net")[0], format="torch", input_size=(8,))
+print(make_bench().prove(made, "torch").checks[-1].passed)
+"""
+    # As the installed command does: without the current folder on the path, though ours is there for the bench above.
+    environment = os.environ | {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(Path.cwd())}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.strip() == "True", done.stderr
 
 
 def test_a_checkpoint_takes_the_place_of_random_weights(own_cache: Path, tmp_path: Path, bench: Bench) -> None:
