@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 import msgspec
 from msgspec.structs import replace
 
-from edgebench.errors import ParityFailed
+from edgebench.errors import LaunchFailed, ParityFailed
 from edgebench.events import Emit, StageFinished, StageStarted, ignore
 from edgebench.export.reference import Array, read_tensor
 from edgebench.files import sha256_bytes, write_atomic
@@ -97,8 +98,16 @@ def with_parity(
         return decode(Fidelity, stored.read_bytes(), path=str(stored), hint="remove that file")
     stage = f"parity {runtime.name}"
     emit(StageStarted(stage, f"{artifact.model.name} {artifact.precision}, threads: {threads}"))
-    with tempfile.TemporaryDirectory(prefix="edgebench-parity-") as name:
-        outputs = run_batches(artifact, folder, conditions, launcher, Path(name))
+    work_dir = Path(tempfile.mkdtemp(prefix="edgebench-parity-"))
+    try:
+        outputs = run_batches(artifact, folder, conditions, launcher, work_dir)
+    except LaunchFailed:
+        # Its hint names a file in this folder.
+        raise
+    except BaseException:
+        shutil.rmtree(work_dir)
+        raise
+    shutil.rmtree(work_dir)
     if artifact.reference_outputs:
         check = check_parity(artifact, folder, conditions, outputs)
         if not check.passed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,6 +88,9 @@ def reopen(record: RunRecord) -> list[Subject]:
     """The subjects of a stored run, from the cache. Raises CacheError where an artifact is gone or was changed."""
     from edgebench.export.cache import open_artifact
 
+    # A user's own factory lives in the folder that the run was begun in; the agent looks where this process looks.
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
     subjects = []
     for series in record.series:
         artifact, folder = open_artifact(series.artifact)

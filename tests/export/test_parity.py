@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from onnx import numpy_helper
 
-from edgebench.errors import ParityFailed
+from edgebench.errors import LaunchFailed, ParityFailed
 from edgebench.export.locate import locate
 from edgebench.export.ncnn import layers_of
 from edgebench.export.parity import TOLERANCE_RELATIVE, Conditions, check_parity, relative_error
@@ -145,6 +146,22 @@ def test_a_checkpoint_that_is_gone_is_said_and_nothing_is_guessed(residual: Call
 
     assert found.module is None
     assert "--weights" in found.text
+
+
+def test_what_a_failed_launch_said_is_still_where_its_hint_says(copied: Callable[[str], Made], bench: Bench) -> None:
+    artifact, folder = copied("onnx")
+    (folder / "model.onnx").write_bytes(b"not a network")
+
+    with pytest.raises(LaunchFailed) as failure:
+        bench.prove((artifact, folder), "onnxruntime")
+    assert Path(failure.value.hint.split()[-1]).is_file()
+    shutil.rmtree(bench.plans[0].work_dir)
+
+
+def test_nothing_stays_of_a_launch_that_was_well(copied: Callable[[str], Made], bench: Bench) -> None:
+    bench.prove(copied("onnx"), "onnxruntime")
+
+    assert not Path(bench.plans[0].work_dir).exists()
 
 
 def _conditions(bench: Bench) -> Conditions:

@@ -191,7 +191,9 @@ def test_an_edited_helper_never_yields_the_stale_artifact(helper: Callable[[str]
 
 
 def test_a_users_own_class_is_found_by_the_torch_runtime(tmp_path: Path) -> None:
-    text = "from torch import nn\n\n\nclass Net(nn.Sequential):\n    def __init__(self):\n        super().__init__(nn.Conv2d(3, 4, 1))\n"
+    text = (
+        "from torch import nn\n\n\nclass Net(nn.Conv2d):\n    def __init__(self):\n        super().__init__(3, 4, 1)\n"
+    )
     (tmp_path / "found_in_folder.py").write_text(text)
     script = """
 from edgebench.catalog import resolve_model
