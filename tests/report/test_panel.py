@@ -21,7 +21,14 @@ def drawn(renderable: Any) -> str:
 
 def test_panel_has_number_width_verdict_parity_and_weights() -> None:
     text = drawn(result_panel(result()))
-    for words in ("6 ms", "± 1.7%", "VALID", "random weights", "onnxruntime ok: differs from PyTorch by 3.1e-07", "fp32"):
+    for words in (
+        "6 ms",
+        "± 1.7%",
+        "VALID",
+        "random weights",
+        "onnxruntime ok: differs from PyTorch by 3.1e-07",
+        "fp32",
+    ):
         assert words in text
 
 
