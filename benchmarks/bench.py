@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgebench import __version__
+from edgebench.catalog import resolve_target
 from edgebench.cli.progress import progress
 from edgebench.device.canary_build import canary_library
 from edgebench.files import state_root
@@ -17,7 +19,7 @@ from edgebench.measure.prepare import Bench, Prepared, Request, prepare
 from edgebench.measure.probe import Launcher, canary_probe
 from edgebench.measure.reference import establish, reference_path
 from edgebench.measure.store import RunStore
-from edgebench.records import GateLimits
+from edgebench.records import GateLimits, RunPolicy, RunRecord, Schedule, Series
 
 
 def opened() -> Bench:
@@ -70,4 +72,25 @@ def surroundings(
         reference=reference,
         canary_library=library_path,
         thermal_zones=bench.device.thermal_zones(),
+    )
+
+
+def record_of(
+    name: str, store: RunStore, series: Sequence[Series], launches: int, bench: Bench, at: Surroundings
+) -> RunRecord:
+    """The stored record of a benchmark that goes on, else a fresh one of ``launches`` each, without profiles."""
+    if (store.folder / "run.json").is_file():
+        return store.load()
+    return RunRecord(
+        run_id=store.folder.name,
+        tool_version=__version__,
+        command=("python", "-m", f"benchmarks.{name}"),
+        started_utc=at.clock.utc(),
+        state="running",
+        target=resolve_target("host"),
+        device=bench.facts,
+        reference=at.reference,
+        policy=RunPolicy(looks=(launches,), profile=False),
+        schedule=Schedule(),
+        series=tuple(series),
     )

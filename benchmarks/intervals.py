@@ -17,14 +17,12 @@ from statistics import median
 
 from msgspec.structs import replace
 
-from benchmarks.bench import opened, prepared, surroundings
-from edgebench import __version__
+from benchmarks.bench import opened, prepared, record_of, surroundings
 from edgebench.analyze.statistics import half_width, location_interval
 from edgebench.analyze.summary import launch_median_ms
-from edgebench.catalog import resolve_target
 from edgebench.measure.session import Session
 from edgebench.measure.store import RunStore
-from edgebench.records import Plan, RunPolicy, RunRecord, Schedule, Trace
+from edgebench.records import Plan, Trace
 
 MODELS = ("mobileone_s0", "mobilenetv3_large", "mobilenetv2", "shufflenetv2")
 RUNS, LAUNCHES = 12, 10
@@ -55,23 +53,7 @@ def measure(folder: Path, hours: float, core: int | None) -> None:
     paced = PacedLauncher(bench.launcher, hours * 3600.0 / (len(series) * LAUNCHES))
     at = surroundings(bench, folder, cores, gate=True, launcher=paced)
     store = RunStore(folder)
-    record = (
-        store.load()
-        if (folder / "run.json").is_file()
-        else RunRecord(
-            run_id=folder.name,
-            tool_version=__version__,
-            command=("python", "-m", "benchmarks.intervals"),
-            started_utc=at.clock.utc(),
-            state="running",
-            target=resolve_target("host"),
-            device=bench.facts,
-            reference=at.reference,
-            policy=RunPolicy(looks=(LAUNCHES,), profile=False),
-            schedule=Schedule(),
-            series=tuple(series),
-        )
-    )
+    record = record_of("intervals", store, series, LAUNCHES, bench, at)
     Session(record, ready.subjects * RUNS, at).run()
 
 

@@ -15,16 +15,15 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from benchmarks.bench import opened, prepared, surroundings
-from edgebench import __version__
+from benchmarks.bench import opened, prepared, record_of, surroundings
 from edgebench.analyze.statistics import location_interval
 from edgebench.analyze.summary import launch_median_ms, summarize
-from edgebench.catalog import load_models, resolve_model, resolve_target
+from edgebench.catalog import load_models, resolve_model
 from edgebench.files import write_atomic
 from edgebench.measure.prepare import Prepared
 from edgebench.measure.session import Session
 from edgebench.measure.store import RunStore
-from edgebench.records import RunPolicy, RunRecord, Schedule, Series
+from edgebench.records import Series
 
 LAUNCHES = 10
 
@@ -67,20 +66,7 @@ def measure(folder: Path, names: list[str]) -> None:
             print(both.series[-1].label, "is ready", flush=True)
     at = surroundings(bench, folder, cores, gate=True)
     store = RunStore(folder)
-    fresh = RunRecord(
-        run_id=folder.name,
-        tool_version=__version__,
-        command=("python", "-m", "benchmarks.random_weights"),
-        started_utc=at.clock.utc(),
-        state="running",
-        target=resolve_target("host"),
-        device=bench.facts,
-        reference=at.reference,
-        policy=RunPolicy(looks=(LAUNCHES,), profile=False),
-        schedule=Schedule(),
-        series=tuple(both.series),
-    )
-    Session(store.load() if (folder / "run.json").is_file() else fresh, both.subjects, at).run()
+    Session(record_of("random_weights", store, both.series, LAUNCHES, bench, at), both.subjects, at).run()
 
 
 def report(folder: Path, out: Path | None) -> None:

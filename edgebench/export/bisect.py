@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebench.errors import UnsupportedOperator
-from edgebench.export.parity import relative_error
+from edgebench.export.compare import relative_error
 from edgebench.export.reference import Array, first_line, run_module
 from edgebench.records import Sidecar, TensorSpec
 

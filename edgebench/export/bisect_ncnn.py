@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebench.export.bisect import Call, module_calls
+from edgebench.export.compare import relative_error
 from edgebench.export.ncnn import layers_of
 from edgebench.export.ncnn_probe import extract
-from edgebench.export.parity import relative_error
 from edgebench.export.reference import Array
 
 if TYPE_CHECKING:

@@ -70,7 +70,7 @@ def _in_onnx(
     artifact: Artifact, folder: Path, check: ParityCheck, module: nn.Module, arrays: Sequence[Array]
 ) -> Located:
     from edgebench.export.bisect import first_divergent_in_onnx, onnx_outputs
-    from edgebench.export.parity import relative_error
+    from edgebench.export.compare import relative_error
     from edgebench.export.reference import run_module
 
     paths = {file.role: folder / file.path for file in artifact.files}

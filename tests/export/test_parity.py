@@ -13,9 +13,10 @@ from msgspec.structs import replace
 from onnx import numpy_helper
 
 from edgebench.errors import LaunchFailed, ParityFailed
+from edgebench.export.compare import relative_error
 from edgebench.export.locate import locate
 from edgebench.export.ncnn import layers_of
-from edgebench.export.parity import TOLERANCE_RELATIVE, Conditions, check_parity, relative_error
+from edgebench.export.parity import TOLERANCE_RELATIVE, Conditions, check_parity
 from edgebench.export.reference import read_tensor
 from edgebench.records import Artifact, ParityCheck
 from edgebench.runtime import RUNTIMES, get_runtime
