@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
     from rich.console import Console
 
+PIPE_WIDTH = 120
 SCHEMA = 1
 """The version of every document that ``--json`` prints."""
 
@@ -59,10 +61,13 @@ def print_json(document: Mapping[str, Any] | msgspec.Struct, *, versioned: bool 
 
 @functools.cache
 def stdout_console() -> Console:
-    """Where a result for people goes."""
+    """Where a result for people goes. A file or pipe gets wide lines: nobody's screen breaks them there."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPE_WIDTH
+    return console
 
 
 @functools.cache

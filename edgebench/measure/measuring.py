@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from edgebench import __version__
 from edgebench.device.canary_build import canary_library
 from edgebench.device.host import HostDevice
@@ -22,7 +24,7 @@ from edgebench.measure.probe import Probe, canary_probe
 from edgebench.measure.reference import establish, reference_path
 from edgebench.measure.session import Session
 from edgebench.measure.store import RunStore, new_run_id
-from edgebench.records import CanaryReference, RunPolicy, RunRecord, Schedule, TargetSpec
+from edgebench.records import CanaryReference, RunPolicy, RunRecord, Schedule, Series, TargetSpec
 from edgebench.runtime.launcher import HostLauncher
 from edgebench.transport.local import LocalTransport
 
@@ -74,10 +76,14 @@ def measure_prepared(
             reference_ms=round((clock.now_s() - before_s) * 1e3),
             policy=order.policy,
             schedule=order.schedule,
-            series=tuple(prepared.series),
+            series=tuple(_with_gate(series, order.policy) for series in prepared.series),
             not_measured=tuple(failure for failure, _ in prepared.failures),
         )
         return store, Session(record, prepared.subjects, at).run()
+
+
+def _with_gate(series: Series, policy: RunPolicy) -> Series:
+    return replace(series, identity=replace(series.identity, gate="on" if policy.gate else "off"))
 
 
 def resume(store: RunStore, bench: Bench) -> RunRecord:

@@ -16,6 +16,7 @@ ROOT = "(model)"
 UNATTRIBUTED = "(unattributed)"
 _COLUMNS = ("ms", "share", "MMACs", "MB", "GFLOP/s", "FLOP/byte")
 _FUSED_SHOWN = 3
+_MODULE_WIDTH = 26
 
 
 def layer_documents(profile: ProfileRecord) -> list[ResultLayer]:
@@ -58,11 +59,12 @@ def layers_table(layers: Sequence[ResultLayer], *, depth: int | None = None, top
     """
     shown, rest = _split(_slowest_first(layers) if depth is None else group_by_depth(layers, depth), top)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("module", overflow="fold")
+    table.add_column("module", overflow="fold", min_width=_MODULE_WIDTH)
     table.add_column("op", overflow="fold")
     for name in _COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("also computes", style="dim", overflow="fold")
+    # The first to give way where the screen is narrow.
+    table.add_column("also computes", style="dim", overflow="ellipsis", no_wrap=True)
     for row in shown:
         table.add_row(*map(Text, _cells(row)), style=None if row.kind == "kernel" else "dim")
     if rest:

