@@ -36,7 +36,10 @@ unit: $(VENV)/.installed ## pytest
 
 wheel: $(VENV)/.installed ## build the wheel with its prebuilt canary library, and check its contents
 	$(BIN)/python -m edgebench.device.canary_build edgebench/_prebuilt
+	rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist
+	$(BIN)/python -m zipfile --list dist/*.whl | grep "_prebuilt/libedgebench_canary" \
+		|| { echo "the wheel lacks the canary library"; exit 1; }
 	$(BIN)/python -m pytest tests/test_wheel.py
 
 clean: ## remove what the build made
