@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,7 +56,8 @@ def surroundings(
     """What a session needs, with this machine's reference canaries."""
     library = canary_library()
     library_path = str(library) if library else None
-    scratch = Path(tempfile.mkdtemp(prefix="edgebench-benchmark-"))
+    scratch = folder / "canaries"
+    scratch.mkdir(parents=True, exist_ok=True)
     probe = canary_probe(bench.launcher, cores, library_path, scratch)
     clock = SystemClock()
     reference = establish(reference_path(state_root(), bench.facts, cores, __version__), probe, clock)

@@ -84,12 +84,13 @@ def report(folder: Path, out: Path | None) -> None:
     agreeing = 0
     pairs = [Pair(*record.series[start : start + 2]) for start in range(0, len(record.series), 2)]
     for pair in pairs:
-        sides = [
-            [launch_median_ms(traces[launch.index]) for launch in series.launches if launch.used]
+        # A launch's index is its round; a round in which either side was discarded is left out.
+        first, second = (
+            {launch.index: launch_median_ms(traces[launch.index]) for launch in series.launches if launch.used}
             for series in (pair.random, pair.trained_like)
             for traces in [store.traces(series)]
-        ]
-        ratios = [second / first for first, second in zip(*sides, strict=False)]
+        )
+        ratios = [second[index] / first[index] for index in sorted(first.keys() & second.keys())]
         interval = location_interval(ratios)
         assert interval is not None
         agree = interval[0] <= 1.0 <= interval[1]

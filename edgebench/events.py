@@ -42,7 +42,10 @@ class LaunchStarted:
 
 @dataclass(frozen=True)
 class LaunchFinished:
-    """One launch ended and was judged; the running summary is over the valid launches so far."""
+    """One launch ended and was judged; the running summary is over the used launches so far.
+
+    ``device`` is what canaries and sensors said of the launch, in a few words.
+    """
 
     series: str
     index: int
@@ -52,6 +55,7 @@ class LaunchFinished:
     median_ms: float | None
     running_median_ms: float | None
     running_ci95_ms: tuple[float, float] | None
+    device: str
 
 
 @dataclass(frozen=True)

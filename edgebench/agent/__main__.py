@@ -40,6 +40,7 @@ def main() -> int:
 def _launch(plan: Json, trace: TraceWriter) -> None:
     check_plan(plan)
     signal.signal(signal.SIGTERM, _terminated)
+    host.die_with_parent()
     # Before anything that starts a thread, the watchdog too: a thread keeps the affinity that it was born with.
     host.pin(plan["cores"], plan["threads"])
     host.start_watchdog(plan["deadline_s"], trace)

@@ -99,6 +99,10 @@ class ExportedGraph:
         sibling = _child(scope.rpartition(".")[0], owner.rpartition(".")[2])
         return sibling if self._modules.get(sibling) == kind else owner
 
+    def knows_module_of(self, node: SidecarNode) -> bool:
+        """Whether anything ties ``node`` to a module: without a scope or a weight, "the whole model" would be a guess."""
+        return not self._modules or bool(node.scopes) or node.weight_module is not None
+
     def others(self, region: Sequence[SidecarNode], module: str) -> tuple[str, ...]:
         """The modules in ``region`` other than ``module`` and the root, in graph order; constants belong to nobody."""
         names: list[str] = []

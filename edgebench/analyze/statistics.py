@@ -70,9 +70,16 @@ def half_width(interval: tuple[float, float]) -> float:
 
 
 def ranks(intervals: Sequence[tuple[float, float] | None]) -> list[int | None]:
-    """Ranks that the intervals support: 1 + the number of rows that are surely faster.
+    """Ranks that the intervals support; rows whose intervals overlap share one, also through a row between them.
 
-    Rows whose intervals overlap share a rank wherever nothing else separates them; a row without an interval has none.
+    A rank is 1 + the number of rows before it; a row without an interval has none.
     """
-    known = [interval for interval in intervals if interval is not None]
-    return [None if own is None else 1 + sum(other[1] < own[0] for other in known) for own in intervals]
+    order = sorted((interval, index) for index, interval in enumerate(intervals) if interval is not None)
+    found: list[int | None] = [None] * len(intervals)
+    rank, reach = 0, -math.inf
+    for place, ((low, high), index) in enumerate(order, start=1):
+        if low > reach:
+            rank = place
+        reach = max(reach, high)
+        found[index] = rank
+    return found

@@ -35,8 +35,8 @@ def launch_median_ms(trace: Trace) -> float:
 def summarize(series: Series, traces: Mapping[int, Trace], policy: RunPolicy) -> Summary:
     """Summarises the measuring launches of ``series``; ``traces`` maps launch indices to what could be read.
 
-    The interval's error is the share that the planned looks leave at this count. An interval says nothing of other sessions:
-    with more than one, their medians stand beside it.
+    The interval's error is the share that the planned looks leave at this count. It says nothing of other sessions; with more
+    than one the session is the unit, and the interval is over their medians: launches of one session are alike.
     """
     measured = [launch for launch in series.launches if launch.kind == "measure"]
     used = [launch for launch in measured if launch.used and launch.index in traces]
@@ -45,10 +45,13 @@ def summarize(series: Series, traces: Mapping[int, Trace], policy: RunPolicy) ->
     suspect = sum(launch.validity == "SUSPECT" for launch in used)
     invalid = sum(launch.validity == "INVALID" for launch in measured)
     failed = sum(launch.validity == "FAILED" for launch in measured)
+    sessions = _session_medians_ms(used, times)
     verdict, reasons = _verdict(series, used, len(measured), policy)
     return Summary(
         median_ms=median(medians) if medians else None,
-        ci95_ms=location_interval(medians, error_at_look(policy.looks, len(used))),
+        ci95_ms=location_interval(sessions)
+        if sessions
+        else location_interval(medians, error_at_look(policy.looks, len(used))),
         p90_ms=_p90_ms(list(times.values())),
         min_ms=min(min(values) for values in times.values()) / 1e6 if times else None,
         launch_medians_ms=tuple(medians),
@@ -58,7 +61,7 @@ def summarize(series: Series, traces: Mapping[int, Trace], policy: RunPolicy) ->
         launches_failed=failed,
         iterations=sum(len(values) for values in times.values()),
         memory_peak_bytes=_memory_peak_bytes([traces[launch.index] for launch in used]),
-        session_medians_ms=_session_medians_ms(used, times),
+        session_medians_ms=sessions,
         verdict=verdict,
         reasons=reasons,
     )
@@ -105,6 +108,8 @@ def _verdict(
         reasons.append(f"only {len(used)} launches, {policy.looks[0]} were planned")
     if len(used) < 2:
         reasons.append("one launch has no interval")
+    if series.identity.power_source == "battery":
+        reasons.append("the device ran on battery")
     if not policy.gate:
         reasons.append("the gate was off (--no-gate)")
     if series.fidelity.not_checked:

@@ -7,6 +7,7 @@ verb is used; the help text and completion of the group come from the table.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -125,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in options
     if debug:
         arguments = [a for a in options if a != "--debug"] + arguments[len(options) :]
+    _end_as_ctrl_c_does()
     try:
         status = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
@@ -136,6 +138,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         return _report(error, as_json="--json" in options)
     return status if isinstance(status, int) else EXIT_OK
+
+
+def _end_as_ctrl_c_does() -> None:
+    """``timeout``, systemd, CI and a closed terminal end a run by these signals: nothing may be left behind then, either."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _report(error: Exception, *, as_json: bool) -> int:
@@ -159,7 +168,7 @@ def _report(error: Exception, *, as_json: bool) -> int:
 def _describe(error: Exception) -> tuple[str, str, str, int]:
     """Code, message, hint and exit status of any failure."""
     if isinstance(error, click.Abort):
-        error = Interrupted("interrupted", hint="a run that was under way goes on with: edgebench run --resume")
+        error = Interrupted("interrupted", hint="nothing was measured yet; what was exported stays in the cache")
     if isinstance(error, EdgebenchError):
         return error.code, error.message, error.hint, error.exit_status
     if isinstance(error, click.UsageError):

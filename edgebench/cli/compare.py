@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgebench.cli.context import complete_models, json_option, print_json, stderr_console
-from edgebench.cli.measuring import order_of, print_failures, request_of, results_from, status_of
+from edgebench.cli.measuring import order_of, print_failures, request_of, results_from, status_of, this_command
 from edgebench.cli.options import MeasuringFlags, measuring_options
 from edgebench.cli.progress import progress
 from edgebench.errors import UnknownName
@@ -46,7 +46,7 @@ def command(names: tuple[str, ...], flags: MeasuringFlags, format_name: str, out
     results = ranked([result for store, record in runs for result in results_from(store, record)])
     not_measured = tuple(failure for _, record in runs for failure in record.not_measured)
     if out is not None:
-        write_atomic(out, comparison_document(results, [record for _, record in runs]).encode())
+        write_atomic(out, comparison_document(results, [record for _, record in runs], this_command()).encode())
     if as_json:
         print_json(ResultDocument(results=tuple(results), not_measured=not_measured))
     else:
@@ -56,12 +56,13 @@ def command(names: tuple[str, ...], flags: MeasuringFlags, format_name: str, out
 
 
 def _stored(names: tuple[str, ...], flags: MeasuringFlags) -> list[Run] | None:
-    """The stored runs where every name is one; None where the first name is a model (then all are models)."""
+    """The stored runs where every name is one; None where every name is a model. Models and runs do not mix."""
     from edgebench.catalog import resolve_model
     from edgebench.measure.store import find_run
 
     try:
-        resolve_model(names[0])
+        for name in names:
+            resolve_model(name)
     except UnknownName as no_model:
         stores = []
         for name in names:

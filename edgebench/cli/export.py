@@ -10,7 +10,7 @@ from edgebench.cli.context import complete_models, json_option, print_json, stdo
 from edgebench.cli.measuring import print_failures
 from edgebench.cli.options import Names, model_options
 from edgebench.cli.progress import progress
-from edgebench.errors import EXIT_ERROR, EXIT_OK, UsageError
+from edgebench.errors import EXIT_ERROR, EXIT_OK
 from edgebench.report.panel import artifact_panel
 
 # The runtime that loads a format, and so proves its parity.
@@ -20,7 +20,10 @@ PROVEN_BY = {"onnx": "onnxruntime", "ncnn": "ncnn", "torch": "torch"}
 @click.command("export")
 @click.argument("model", shell_complete=complete_models)
 @click.option(
-    "--format", "formats", type=Names(), default="onnx,ncnn", show_default=True, help="onnx, ncnn, torch, by commas."
+    "--format",
+    "formats",
+    type=Names(tuple(PROVEN_BY)),
+    help="onnx, ncnn, torch, by commas. Default: onnx,ncnn; for a file its own.",
 )
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Also copy the files here, a folder an artifact."
@@ -29,7 +32,7 @@ PROVEN_BY = {"onnx": "onnxruntime", "ncnn": "ncnn", "torch": "torch"}
 @json_option
 def command(
     model: str,
-    formats: tuple[str, ...],
+    formats: tuple[str, ...] | None,
     out: Path | None,
     weights: Path | None,
     precisions: tuple[str, ...],
@@ -49,8 +52,8 @@ def command(
     from edgebench.measure.measuring import open_bench
     from edgebench.measure.prepare import Request, prepare
 
-    if unknown := [name for name in formats if name not in PROVEN_BY]:
-        raise UsageError(f"there is no format {unknown[0]!r}", hint=f"choose from {', '.join(PROVEN_BY)}")
+    if formats is None:
+        formats = {".onnx": ("onnx",), ".param": ("ncnn",)}.get(Path(model).suffix, ("onnx", "ncnn"))
     with progress() as emit:
         bench = open_bench(emit)
         request = Request(

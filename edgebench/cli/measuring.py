@@ -56,8 +56,13 @@ def order_of(flags: MeasuringFlags, *, profile: bool) -> Order:
         ),
         schedule=Schedule(),
         runs_dir=flags.runs_dir,
-        command=("edgebench", *sys.argv[1:]),
+        command=this_command(),
     )
+
+
+def this_command() -> tuple[str, ...]:
+    """The command line as it was typed."""
+    return ("edgebench", *sys.argv[1:])
 
 
 def results_from(store: RunStore, record: RunRecord) -> list[Result]:
@@ -97,9 +102,11 @@ def status_of(results: list[Result], not_measured: tuple[NotMeasured, ...], *, s
     """The exit status. Raises NoValidMeasurement where no result has a number."""
     if all(result.median_ms is None for result in results):
         reasons = "; ".join(dict.fromkeys(reason for result in results for reason in result.reasons))
+        crashed = any(result.launches_failed for result in results)
+        mend = "read agent.stderr in the run's folder" if crashed else "stop what else runs on the device and try again"
         raise NoValidMeasurement(
             f"nothing could be measured: {reasons}",
-            hint=f"stop what else runs on the device and try again; each launch: edgebench show {results[0].run_id} --launches",
+            hint=f"{mend}; each launch: edgebench show {results[0].run_id} --launches",
         )
     if strict and any(result.verdict != "VALID" for result in results):
         return EXIT_NO_VALID_MEASUREMENT

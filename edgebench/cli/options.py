@@ -56,6 +56,9 @@ class Names(click.ParamType[tuple[str, ...]]):
 
     name = "names"
 
+    def __init__(self, choices: tuple[str, ...] = ()) -> None:
+        self._choices = choices
+
     def convert(
         self, value: str | tuple[str, ...], param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
@@ -65,11 +68,14 @@ class Names(click.ParamType[tuple[str, ...]]):
         names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
         if not names:
             self.fail("at least one name is needed", param, ctx)
+        unknown = [name for name in names if self._choices and name not in self._choices]
+        if unknown:
+            self.fail(f"{unknown[0]!r} is none of {', '.join(self._choices)}", param, ctx)
         return names
 
 
 class InputSize(click.ParamType[tuple[int, ...]]):
-    """``224`` (a square image), ``192x320`` (height x width) or a full shape ``1x3x224x224``."""
+    """``224`` (a square image), ``192x320`` (height x width) or ``3x224x224`` (without the batch)."""
 
     name = "size"
 
@@ -80,7 +86,7 @@ class InputSize(click.ParamType[tuple[int, ...]]):
         if isinstance(value, tuple):
             return value
         if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", value):
-            self.fail(f"{value!r} is no size; write 224, 192x320 or 1x3x224x224", param, ctx)
+            self.fail(f"{value!r} is no size; write 224, 192x320 or 3x224x224", param, ctx)
         return tuple(int(part) for part in value.split("x"))
 
 
@@ -129,12 +135,12 @@ def model_options(function: F) -> F:
         click.option(
             "--precision",
             "precisions",
-            type=Names(),
+            type=Names(("fp32", "fp16")),
             default="fp32",
             show_default=True,
             help="fp32 or fp16, or both by a comma; each is a row of its own.",
         ),
-        click.option("--input-size", type=InputSize(), help="224, 192x320 or a full shape 1x3x224x224."),
+        click.option("--input-size", type=InputSize(), help="224, 192x320 or 3x224x224; the batch is --batch."),
         click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Images at once."),
         click.option("--rebuild", is_flag=True, help="Export anew even if the artifact is in the cache."),
     )
@@ -204,3 +210,10 @@ def _decorated(function: F, *options: Callable[[F], F]) -> F:
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def flags_given() -> set[str]:
+    """The parameters of the present verb that stand on the command line, by name; defaults do not."""
+    context = click.get_current_context()
+    from_command_line = click.core.ParameterSource.COMMANDLINE
+    return {name for name in context.params if context.get_parameter_source(name) is from_command_line}

@@ -36,7 +36,9 @@ def command(models: tuple[str, ...], flags: MeasuringFlags, depth: int | None, t
     from edgebench.measure.measuring import measure, open_bench
     from edgebench.report.layers import layers_text
 
-    flags = replace(flags, launches=flags.launches or LAUNCHES, runtimes=flags.runtimes or ("onnxruntime",))
+    # ncnn has no layers yet, so that it is left out unless it is named, or a file's only runtime.
+    default = None if any(name.endswith(".param") for name in models) else ("onnxruntime",)
+    flags = replace(flags, launches=flags.launches or LAUNCHES, runtimes=flags.runtimes or default)
     with progress() as emit:
         bench = open_bench(emit)
         store, record = measure(request_of(models, flags, bench), order_of(flags, profile=True), bench)

@@ -111,6 +111,8 @@ def _launch_text(event: LaunchFinished) -> str:
         text += f", {event.median_ms:.3g} ms"
     if event.running_median_ms is not None and event.running_ci95_ms is not None:
         text += f", median {event.running_median_ms:.3g} ms ± {half_width(event.running_ci95_ms):.1%}"
+    if event.device:
+        text += f" ({event.device})"
     if event.validity != "VALID":
         text += f"  {event.validity}: {'; '.join(event.reasons)}"
     return text

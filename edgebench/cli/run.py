@@ -6,9 +6,12 @@ import click
 
 from edgebench.cli.context import complete_models, json_option, stderr_console
 from edgebench.cli.measuring import order_of, print_results, request_of, results_from, status_of
-from edgebench.cli.options import MeasuringFlags, depth_option, measuring_options
+from edgebench.cli.options import MeasuringFlags, depth_option, flags_given, measuring_options
 from edgebench.cli.progress import progress
 from edgebench.errors import UsageError
+
+# What --resume may be given with: where the run is, and how it is shown.
+RESUME_TAKES = {"resume", "runs_dir", "as_json", "depth", "strict"}
 
 
 @click.command("run")
@@ -47,6 +50,10 @@ def command(
 
     if bool(models) == bool(resume):
         raise UsageError("name MODELS or --resume RUN, one of the two", hint="edgebench run mobileone")
+    if resume and (given := flags_given() - RESUME_TAKES):
+        raise UsageError(
+            f"--resume goes on as the run was begun: it takes no {', '.join(sorted(given))}", hint="leave them away"
+        )
     with progress() as emit:
         bench = open_bench(emit)
         if resume:

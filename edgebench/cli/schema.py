@@ -60,4 +60,4 @@ def _write(folder: Path, names: tuple[str, ...]) -> None:
     for name in names:
         path = folder / schema_file_name(name)
         write_atomic(path, msgspec.json.format(msgspec.json.encode(schemas[name]), indent=2) + b"\n")
-        stderr_console().print(f"wrote {path}")
+        stderr_console().print(f"wrote {path}", markup=False)

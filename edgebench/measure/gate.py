@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edgebench.errors import LaunchFailed
 from edgebench.events import Emit, Waiting
 from edgebench.measure.clock import Clock
 from edgebench.measure.probe import Probe
@@ -45,8 +46,12 @@ class Gate:
     emit: Emit
     canary_limits: Limits = DEFAULT_LIMITS
 
-    def wait(self) -> GateOutcome:
-        """Returns when the device is ready, or after ``limits.max_wait_s`` with the reason that still stood."""
+    def wait(self, at_most_s: float | None = None) -> GateOutcome:
+        """Returns when the device is ready, or after ``limits.max_wait_s`` with the reason that still stood.
+
+        ``at_most_s`` bounds the wait further, where the whole run has a bound.
+        """
+        bound_s = self.limits.max_wait_s if at_most_s is None else min(self.limits.max_wait_s, max(at_most_s, 0.0))
         start_s = self.clock.now_s()
         readings: list[tuple[float, float]] = []
         while True:
@@ -54,10 +59,10 @@ class Gate:
             waited_s = self.clock.now_s() - start_s
             if reason is None:
                 return GateOutcome(True, waited_s, "")
-            if waited_s >= self.limits.max_wait_s:
+            if waited_s >= bound_s:
                 return GateOutcome(False, waited_s, reason)
-            self.emit(Waiting(reason, waited_s, self.limits.max_wait_s))
-            self.clock.sleep_s(min(POLL_S, self.limits.max_wait_s - waited_s))
+            self.emit(Waiting(reason, waited_s, bound_s))
+            self.clock.sleep_s(min(POLL_S, bound_s - waited_s))
 
     def _obstacle(self, readings: list[tuple[float, float]]) -> str | None:
         """What stands in the way now, or None. Sensors first: they cost nothing and do not warm the device."""
@@ -74,7 +79,11 @@ class Gate:
                 return f"temperature moved by {max(recent) - min(recent):.1f} °C in {SLOPE_WINDOW_S:.0f} s"
         if self.reference is None:
             return None
-        row = self.probe().row
+        try:
+            row = self.probe().row
+        except LaunchFailed as failure:
+            # One probe that fails ends no run; if they all do, the launch itself will say why.
+            return f"the canaries did not run: {failure.message}"
         ceiling = self.limits.canary_ratio_max
         for name, ratio, limit in (
             ("clock", row.clock_ns / self.reference.clock_ns, self.canary_limits.clock_suspect),

@@ -76,12 +76,13 @@ def launch(
     series: int,
     index: int,
     session: int,
+    gate_at_most_s: float | None = None,
 ) -> Launched:
     """Waits at the gate, launches, judges. A launch that fails is returned as FAILED, not raised.
 
     Raises what is no matter of one launch: a lost device, a full disk, a missing runtime.
     """
-    outcome = at.gate.wait() if at.gate else GateOutcome(True, 0.0, "")
+    outcome = at.gate.wait(gate_at_most_s) if at.gate else GateOutcome(True, 0.0, "")
     folder = at.store.launch_folder(series, index)
     plan = _plan(subject, at, schedule, kind, f"{series}-{index}", folder)
     started = at.clock.utc()

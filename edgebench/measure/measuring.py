@@ -63,7 +63,7 @@ def measure_prepared(
     run_id = new_run_id(started, names)
     store = RunStore(order.runs_dir / run_id)
     before_s = clock.now_s()
-    with _surroundings(store, cores, order.target, order.policy, bench, clock) as at:
+    with store.locked(), _surroundings(store, cores, order.target, order.policy, bench, clock) as at:
         record = RunRecord(
             run_id=run_id,
             tool_version=__version__,
@@ -89,7 +89,7 @@ def _with_gate(series: Series, policy: RunPolicy) -> Series:
 def resume(store: RunStore, bench: Bench) -> RunRecord:
     """Goes on with an interrupted run, on the device and with the reference it began with.
 
-    Raises UsageError for a run that is complete or that another device began.
+    Raises UsageError for a run that is complete, under way, or was begun by another device or another runtime version.
     """
     record = store.load()
     if record.state == "complete":
@@ -100,22 +100,34 @@ def resume(store: RunStore, bench: Bench) -> RunRecord:
             hint="resume it on the device that began it, or start a new run",
         )
     subjects: list[Subject] = reopen(record)
-    with _surroundings(
-        store, record.series[0].identity.cores, record.target, record.policy, bench, SystemClock()
-    ) as at:
+    for series, subject in zip(record.series, subjects, strict=True):
+        began, now = series.identity.runtime_version, subject.runtime.version()
+        if began is not None and began != now:
+            raise UsageError(
+                f"{record.run_id} was begun with {subject.runtime.name} {began}, {now} is installed",
+                hint="start a new run: launches of two versions do not mix",
+            )
+    cores, target, policy = record.series[0].identity.cores, record.target, record.policy
+    with store.locked(), _surroundings(store, cores, target, policy, bench, SystemClock(), record.reference) as at:
         return Session(record, subjects, at).run()
 
 
 @contextmanager
 def _surroundings(
-    store: RunStore, cores: tuple[int, ...], target: TargetSpec, policy: RunPolicy, bench: Bench, clock: Clock
+    store: RunStore,
+    cores: tuple[int, ...],
+    target: TargetSpec,
+    policy: RunPolicy,
+    bench: Bench,
+    clock: Clock,
+    reference: CanaryReference | None = None,
 ) -> Iterator[Surroundings]:
-    """The reference and the gate of ``cores``, with a scratch folder for canary launches."""
+    """The gate of ``cores`` and the reference (the device's own, where none is given), with a folder for canaries."""
     library = canary_library()
     library_path = str(library) if library else None
     with tempfile.TemporaryDirectory(prefix="edgebench-") as scratch:
         probe = canary_probe(bench.launcher, cores, library_path, Path(scratch))
-        reference = _reference(cores, probe, bench, clock)
+        reference = reference or _reference(cores, probe, bench, clock)
         gate = Gate(target.gate, reference, probe, bench.device.read_temperature_c, clock, bench.emit)
         yield Surroundings(
             store=store,

@@ -21,7 +21,7 @@ from edgebench.records import (
     RunRecord,
     Series,
 )
-from edgebench.runtime import get_runtime
+from edgebench.runtime import RUNTIMES, get_runtime
 from edgebench.runtime.base import Runtime
 from edgebench.runtime.launcher import HostLauncher, plan_artifact
 
@@ -107,7 +107,10 @@ def _runtimes_for(model: ResolvedModel, runtimes: list[Runtime], request: Reques
     fitting = [runtime for runtime in runtimes if runtime.format == only]
     if not fitting or (request.asked_runtimes and len(fitting) < len(runtimes)):
         names = ", ".join(runtime.name for runtime in runtimes if runtime not in fitting)
-        raise UsageError(f"{model.name} is an {only} file; {names} cannot load it", hint="leave --runtime away")
+        able = ", ".join(name for name in RUNTIMES if get_runtime(name).format == only)
+        raise UsageError(
+            f"{model.name} is an {only} file; {names} cannot load it", hint=f"it is loaded by {able} alone"
+        )
     return fitting
 
 
@@ -123,12 +126,17 @@ class _Preparation:
 
     def run(self, runtimes: list[Runtime]) -> None:
         """Adds a series, or a failure, for each runtime."""
+        before = len(self.prepared.series)
+        failed: list[tuple[Runtime, EdgebenchError]] = []
         for runtime in runtimes:
             try:
                 runtime.check_precision(self.precision, self.bench.facts.machine)
                 self._add(runtime)
             except (ModelError, PrecisionRefused, LaunchFailed) as error:
-                self._failed(runtime, error)
+                failed.append((runtime, error))
+        measurable = len(self.prepared.series) > before
+        for runtime, failure in failed:
+            self._failed(runtime, failure, measurable)
 
     def _add(self, runtime: Runtime) -> None:
         from edgebench.export.parity import with_parity
@@ -145,6 +153,8 @@ class _Preparation:
             rebuild=request.rebuild,
             emit=bench.emit,
         )
+        # A file has the precision that it has, whatever was asked for.
+        runtime.check_precision(artifact.precision, bench.facts.machine)
         fidelity = with_parity(
             artifact,
             folder,
@@ -160,8 +170,9 @@ class _Preparation:
         self.prepared.series.append(_series(self.model.published, subject, fidelity, bench.facts))
         self.prepared.subjects.append(subject)
 
-    def _failed(self, runtime: Runtime, error: EdgebenchError) -> None:
-        asked = self.request.asked_runtimes or isinstance(error, ParityFailed)
+    def _failed(self, runtime: Runtime, error: EdgebenchError, measurable: bool) -> None:
+        """A default runtime that cannot take a model that another can is no failure of the request; all else is."""
+        asked = self.request.asked_runtimes or not measurable or isinstance(error, ParityFailed)
         record = NotMeasured(
             model=self.model.name,
             runtime=runtime.name,

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec.structs import replace
 
 from edgebench.analyze.statistics import half_width
 from edgebench.analyze.summary import launch_median_ms, summarize
-from edgebench.errors import EdgebenchError, Interrupted
+from edgebench.errors import Interrupted
 from edgebench.events import LaunchFinished, LaunchStarted, Note, StageFinished, StageStarted, Waiting
 from edgebench.measure.launching import Launched, Subject, Surroundings, completed_identity, launch
-from edgebench.records import LayersRow, RunRecord, Series, Trace
+from edgebench.records import CanaryReference, CanaryRow, LayersRow, RunRecord, Series, TelemetryRow, Trace
 
 # A series that fails this often in a row will not heal by being repeated.
 FAILURES_MAX = 3
@@ -58,7 +59,7 @@ class Session:
                 "interrupted; every finished launch is saved",
                 hint=f"go on with: edgebench run --resume {self.record.run_id}",
             ) from None
-        except EdgebenchError:
+        except Exception:
             self._save(state="interrupted", ended_utc=self._at.clock.utc())
             raise
         self._save(state="complete", ended_utc=self._at.clock.utc())
@@ -104,6 +105,7 @@ class Session:
             series=index,
             index=len(series.launches),
             session=number,
+            gate_at_most_s=self._left_s(),
         )
         self._keep(index, launched)
         record, trace = launched.record, launched.trace
@@ -118,6 +120,7 @@ class Session:
                 median_ms=launch_median_ms(trace) if trace is not None and record.validity != "FAILED" else None,
                 running_median_ms=summary.median_ms,
                 running_ci95_ms=summary.ci95_ms,
+                device=_device_text(trace, self._at.reference),
             )
         )
 
@@ -128,9 +131,19 @@ class Session:
         if subject.runtime.not_profiled is not None:
             self._replace(index, replace(series, not_profiled=subject.runtime.not_profiled))
             return
+        if self._out_of_time():
+            self._replace(index, replace(series, not_profiled="--max-time was over before the profile"))
+            return
         self._at.emit(StageStarted("profile", series.label))
         launched = launch(
-            subject, self._at, self.record.schedule, kind="profile", series=index, index=len(series.launches), session=0
+            subject,
+            self._at,
+            self.record.schedule,
+            kind="profile",
+            series=index,
+            index=len(series.launches),
+            session=0,
+            gate_at_most_s=self._left_s(),
         )
         self._keep(index, launched)
         rows = launched.trace.of(LayersRow) if launched.trace is not None and launched.record.used else ()
@@ -141,6 +154,9 @@ class Session:
             self._at.emit(Note(why))
             return
         profile = subject.runtime.attribute(subject.artifact, subject.folder, rows[0])
+        if rows[0].graph is not None:
+            # As large as the model, and the layers are credited now.
+            Path(rows[0].graph).unlink(missing_ok=True)
         self._replace(index, replace(series, profile=profile))
         self._at.emit(StageFinished("profile", f"{len(profile.layers)} layers, {profile.attributed_share:.1%} named"))
 
@@ -172,5 +188,27 @@ class Session:
             self._at.emit(Waiting(f"session {number + 1} of {self.record.policy.sessions}", waited_s, gap_s))
             self._at.clock.sleep_s(min(PAUSE_STEP_S, gap_s - waited_s))
 
+    def _left_s(self) -> float | None:
+        return None if self._deadline_s is None else self._deadline_s - self._at.clock.now_s()
+
     def _out_of_time(self) -> bool:
-        return self._deadline_s is not None and self._at.clock.now_s() >= self._deadline_s
+        left_s = self._left_s()
+        return left_s is not None and left_s <= 0
+
+
+def _device_text(trace: Trace | None, reference: CanaryReference | None) -> str:
+    """The slowest canary of a launch against its reference, and the hottest zone: what the device did, in a few words."""
+    parts = []
+    rows = trace.of(CanaryRow) if trace is not None else ()
+    if rows and reference is not None:
+        ratios = {
+            "clock": max(row.clock_ns for row in rows) / reference.clock_ns,
+            "throughput": max(row.throughput_ns for row in rows) / reference.throughput_ns,
+            "memory": max(row.memory_ns for row in rows) / reference.memory_ns,
+        }
+        slowest = max(ratios, key=lambda name: ratios[name])
+        parts.append(f"{slowest} canary {ratios[slowest]:.2f}x")
+    temperatures = [value for row in (trace.of(TelemetryRow) if trace else ()) for value in row.temperature_c.values()]
+    if temperatures:
+        parts.append(f"{max(temperatures):.0f} °C")
+    return ", ".join(parts)

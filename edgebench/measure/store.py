@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from edgebench.errors import UnknownName
+from edgebench.errors import UnknownName, UsageError
 from edgebench.files import full_disk_is_said, write_atomic
 from edgebench.records import RunRecord, Series, Trace
 from edgebench.records.codec import encode
@@ -39,6 +41,21 @@ class RunStore:
         path = self.folder / "run.json"
         return decode_versioned(RunRecord, path.read_bytes(), path=str(path))
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the run for one writer. Raises UsageError where another process measures it now."""
+        with full_disk_is_said(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = (self.folder / ".lock").open("w")
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(
+                    f"{self.folder.name} is being measured by another process", hint="wait for it, or start a new run"
+                ) from None
+            yield
+
     def launch_folder(self, series: int, index: int) -> Path:
         """Makes the folder of one launch. Raises NoSpace."""
         folder = self.folder / "launches" / f"{series:02d}-{index:03d}"
@@ -51,11 +68,11 @@ class RunStore:
         return path.resolve().relative_to(self.folder.resolve()).as_posix()
 
     def traces(self, series: Series) -> Mapping[int, Trace]:
-        """The traces of a series' launches by launch index; launches without a trace are left out. Raises InvalidFile."""
+        """The traces of a series' launches by launch index; failed ones are left out. Raises InvalidFile."""
         return {
             launch.index: decode_versioned_trace((self.folder / launch.trace).read_bytes(), path=launch.trace)
             for launch in series.launches
-            if launch.trace is not None and (self.folder / launch.trace).is_file()
+            if launch.validity != "FAILED" and launch.trace is not None and (self.folder / launch.trace).is_file()
         }
 
 

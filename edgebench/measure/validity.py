@@ -16,6 +16,7 @@ from edgebench.records import (
     EndRow,
     HeaderRow,
     IterationsRow,
+    LoadRow,
     Plan,
     TelemetryRow,
     Trace,
@@ -68,7 +69,7 @@ def judge(trace: Trace, plan: Plan, reference: CanaryReference | None, limits: L
     findings = [
         *_placement(trace, plan),
         *_canaries(trace, reference, limits),
-        *_telemetry(trace, limits),
+        *_telemetry(trace, plan.threads, limits),
         *_suspend(trace, limits),
         *_warmup(trace),
     ]
@@ -93,9 +94,16 @@ def _placement(trace: Trace, plan: Plan) -> Iterator[Finding]:
     allowed = set(trace.of(HeaderRow)[0].cores_allowed)
     if allowed != asked:
         yield "INVALID", f"pinned to cores {_cores(allowed)}, asked for {_cores(asked)}"
+    for load in trace.of(LoadRow):
+        # Read back from every thread after the load: a runtime may pin its own workers elsewhere.
+        after = load.resolved.get("cores")
+        if isinstance(after, str) and after and set(map(int, after.split(","))) - asked:
+            yield "INVALID", f"the runtime's threads may use cores {after}, asked for {_cores(asked)}"
     seen = {core for row in trace.of(IterationsRow) for core in row.cores}
     if seen - asked:
         yield "INVALID", f"ran on cores {_cores(seen)}, asked for {_cores(asked)}"
+    elif plan.threads == 1 and len(seen) > 1:
+        yield "SUSPECT", f"moved between cores {_cores(seen)}"
 
 
 def _canaries(trace: Trace, reference: CanaryReference | None, limits: Limits) -> Iterator[Finding]:
@@ -124,16 +132,17 @@ def _ratio(name: str, ratio: float, suspect: float, invalid: float) -> Iterator[
         yield "SUSPECT", f"{name} canary {ratio:.2f}x its reference (limit {suspect:.2f}x)"
 
 
-def _telemetry(trace: Trace, limits: Limits) -> Iterator[Finding]:
+def _telemetry(trace: Trace, threads: int, limits: Limits) -> Iterator[Finding]:
     rows = trace.of(TelemetryRow)
-    if len(rows) < 2:
+    wall_ns = rows[-1].t_ns - rows[0].t_ns if rows else 0
+    if wall_ns <= 0:
         return
     first, last = rows[0], rows[-1]
-    wall_ns = last.t_ns - first.t_ns
     if first.steal_ms is not None and last.steal_ms is not None:
         share = (last.steal_ms - first.steal_ms) * 1e6 / wall_ns
         yield from _share("time stolen by the hypervisor", share, limits.steal_suspect, limits.steal_invalid)
-    if first.cpu_time_ns is not None and last.cpu_time_ns is not None:
+    # Workers that wait for one another are off the CPU by design: only a single thread should never be.
+    if threads == 1 and first.cpu_time_ns is not None and last.cpu_time_ns is not None:
         share = 1.0 - (last.cpu_time_ns - first.cpu_time_ns) / wall_ns
         yield from _share("time off the CPU", share, limits.off_cpu_suspect, limits.off_cpu_invalid)
     yield from _frequency(rows, limits)
@@ -146,7 +155,7 @@ def _telemetry(trace: Trace, limits: Limits) -> Iterator[Finding]:
 def _frequency(rows: tuple[TelemetryRow, ...], limits: Limits) -> Iterator[Finding]:
     for core in rows[0].frequency_khz:
         seen = [row.frequency_khz[core] for row in rows if core in row.frequency_khz]
-        drop = 1.0 - min(seen) / max(seen)
+        drop = 1.0 - min(seen) / max(max(seen), 1)
         if drop > limits.frequency_drop_suspect:
             yield (
                 "SUSPECT",

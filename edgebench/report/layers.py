@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgebench.analyze.statistics import half_width
 from edgebench.records import ProfileRecord, Result, ResultLayer
 
 ROOT = "(model)"
@@ -91,7 +92,8 @@ def profile_lines(result: Result) -> list[str]:
         lines.append(f"layer sum {layer_sum:.3f} ms{held}")
     if profiled is not None:
         cost = f"{profiled / median - 1:+.1%}" if median else "n/a, there is no unprofiled latency"
-        lines.append(f"profiler's cost {cost} ({profiled:.3f} ms with the profiler on)")
+        known = f"; the latency itself is known to ± {half_width(result.ci95_ms):.1%}" if result.ci95_ms else ""
+        lines.append(f"profiler's cost {cost} ({profiled:.3f} ms with the profiler on, one launch{known})")
     if result.attributed_share is not None and result.layout_share is not None:
         lines.append(
             f"{result.attributed_share:.1%} of the layer time is credited to a module; {result.layout_share:.1%} is layout"

@@ -26,7 +26,7 @@ def result_panel(result: Result) -> RenderableType:
     grid.add_row("verdict", _verdict(result))
     grid.add_row("launches", _launches(result))
     grid.add_row("parity", _parity(result.parity))
-    grid.add_row("weights", result.weights)
+    grid.add_row("weights", Text(result.weights))
     if len(result.session_medians_ms) > 1:
         grid.add_row("sessions", ", ".join(f"{milliseconds(value)} ms" for value in result.session_medians_ms))
     for figure in result.published:
@@ -37,7 +37,7 @@ def result_panel(result: Result) -> RenderableType:
     cores = ",".join(map(str, identity.cores))
     threads = f"{result.threads} thread{'s' if result.threads > 1 else ''}"
     title = f"{result.model} · {result.runtime} · {result.precision} · {threads} on core {cores} · {result.device}"
-    return Panel(grid, title=title, title_align="left", border_style=VERDICT_STYLES[result.verdict].split()[-1])
+    return Panel(grid, title=Text(title), title_align="left", border_style=VERDICT_STYLES[result.verdict].split()[-1])
 
 
 def _latency(result: Result) -> Text:
@@ -47,7 +47,9 @@ def _latency(result: Result) -> Text:
     if result.ci95_ms is not None:
         low, high = result.ci95_ms
         text.append(f"  ± {half_width(result.ci95_ms):.1%}", style="bold")
-        text.append(f"  (95 %: {milliseconds(low)} to {milliseconds(high)} ms, this device, this session)", style="dim")
+        sessions = len(result.session_medians_ms)
+        scope = f"over {sessions} sessions" if sessions else "this session"
+        text.append(f"  (95 %: {milliseconds(low)} to {milliseconds(high)} ms, this device, {scope})", style="dim")
     return text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import shlex
 from collections import Counter
@@ -28,6 +29,8 @@ HEADERS = (
     "launches",
     "verdict",
 )
+# In csv alone: what the notes below the table say elsewhere.
+CSV_HEADERS = ("weights", "reasons", "not alike in")
 # Columns of the table itself: their differences are seen there.
 _SHOWN = {"model", "runtime", "precision_stored", "threads"}
 # What differs because something shown differs is not marked: each field with what it follows from.
@@ -51,29 +54,37 @@ def comparison_rows(results: Sequence[Result]) -> list[list[str]]:
 
 
 def comparison_table(results: Sequence[Result], format_name: str) -> str:
-    """The table with its notes in one of FORMATS; csv has no notes, so that it stays a table for programs."""
+    """The table with its notes in one of FORMATS; csv has them in columns, so that it stays a table for programs."""
     rows = comparison_rows(results)
     if format_name == "csv":
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([HEADERS, *rows])
+        unlike = "; ".join(_unlike_fields(results))
+        told = [[*row, r.weights, "; ".join(r.reasons), unlike] for row, r in zip(rows, results, strict=True)]
+        csv.writer(text, lineterminator="\n").writerows([(*HEADERS, *CSV_HEADERS), *told])
         return text.getvalue().rstrip("\n")
     from tabulate import tabulate
 
     table = tabulate(rows, headers=HEADERS, tablefmt=format_name, disable_numparse=True)
-    if format_name in ("latex", "html"):
-        return table
+    if format_name == "html":
+        return "\n".join([table, *(f"<p>{html.escape(note)}</p>" for note in comparison_notes(results))])
+    if format_name == "latex":
+        return "\n".join([table, *(f"% {note}" for note in comparison_notes(results))])
     return "\n".join([table, "", *comparison_notes(results)])
 
 
-def comparison_document(results: Sequence[Result], records: Sequence[RunRecord]) -> str:
-    """The table as a Markdown page of its own: what was measured, by which command, on which machine, and when."""
-    commands = "\n".join(f"    {shlex.join(record.command)}" for record in records)
+def comparison_document(results: Sequence[Result], records: Sequence[RunRecord], command: Sequence[str]) -> str:
+    """The table as a Markdown page of its own: what was measured, by which commands, on which machine, and when.
+
+    ``command`` is the one that makes the page; the runs' own stand beside it where it measured nothing itself.
+    """
+    measured = [record.command for record in records if tuple(record.command) != tuple(command)]
+    commands = "\n".join(f"    {shlex.join(each)}" for each in [*measured, command])
     machines = "\n".join(dict.fromkeys(_machine(record) for record in records))
     return "\n".join(
         [
             f"# {len({result.model for result in results})} models on {', '.join(_unique(r.device for r in results))}",
             "",
-            "Made by the tool itself; this command makes it again:",
+            "Made by the tool itself; made again by:",
             "",
             commands,
             "",

@@ -16,7 +16,7 @@ RUNTIMES = {"numpy", "onnxruntime", "ncnn", "torch"}
 # that is not here fails the test: look it up ("New in version"), then add it.
 IN_PYTHON_3_8 = {
     "__future__": {"annotations"},
-    "contextlib": {"contextmanager"},
+    "contextlib": {"contextmanager", "suppress"},
     "ctypes": {"CDLL", "POINTER", "c_int", "c_int64"},
     "functools": {"partial"},
     "gc": {"collect", "disable", "enable"},
@@ -24,13 +24,13 @@ IN_PYTHON_3_8 = {
     "json": {"dumps", "load"},
     "os": {
         "O_APPEND", "O_CREAT", "O_TRUNC", "O_WRONLY", "_exit", "close", "dup", "dup2", "environ", "fsync", "getpid",
-        "listdir", "open", "path", "sched_getaffinity", "sched_setaffinity", "sysconf", "write",
+        "listdir", "open", "path", "remove", "sched_getaffinity", "sched_setaffinity", "sysconf", "write",
     },
     "pickle": {"UnpicklingError"},
     "platform": {"machine", "python_version", "release", "system"},
     "re": {"compile"},
     "resource": {"RUSAGE_SELF", "getrusage"},
-    "signal": {"ITIMER_REAL", "SIGALRM", "SIGTERM", "SIG_DFL", "setitimer", "signal"},
+    "signal": {"ITIMER_REAL", "SIGALRM", "SIGKILL", "SIGTERM", "SIG_DFL", "setitimer", "signal"},
     "statistics": {"median"},
     "sys": {"argv", "byteorder", "exit", "stderr"},
     "tempfile": {"TemporaryFile"},

@@ -112,3 +112,19 @@ def test_sessions_are_summarised_apart() -> None:
     halves = tuple(replace(launch, session=launch.index // 2) for launch in it.launches)
     summary = summarize(replace(it, launches=halves), traces, RunPolicy(looks=(2,), sessions=2))
     assert summary.session_medians_ms == (5.0, 7.0)
+
+
+def test_with_several_sessions_the_session_is_the_unit_of_the_interval() -> None:
+    """Thirty launches in three sessions are three values, not thirty, of what varies between sessions."""
+    it, traces = launched([5.0] * 10 + [5.5] * 10 + [6.0] * 10, ["VALID"] * 30)
+    apart = tuple(replace(launch, session=launch.index // 10) for launch in it.launches)
+    summary = summarize(replace(it, launches=apart), traces, RunPolicy(looks=(10,), sessions=3))
+    assert summary.ci95_ms is not None
+    assert summary.ci95_ms[0] < 5.0
+    assert summary.ci95_ms[1] > 6.0
+
+
+def test_a_device_on_battery_is_said() -> None:
+    it, traces = launched([5.0] * 6, ["VALID"] * 6)
+    summary = summarize(replace(it, identity=replace(it.identity, power_source="battery")), traces, POLICY)
+    assert summary.reasons == ("the device ran on battery",)

@@ -143,8 +143,9 @@ def test_profile_groups_by_depth(here: Path) -> None:
     assert "layer sum" in done.stdout
 
 
-def test_ctrl_c_keeps_finished_launches_and_resume_completes_the_run(here: Path) -> None:
-    runs = here / "interrupted"
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_finished_launches_and_resume_completes_the_run(here: Path, number: signal.Signals) -> None:
+    runs = here / f"interrupted-{number.name}"
     command = ["run", "fast.onnx", "--launches", "3", "--no-gate", "--no-profile", "--runs-dir", str(runs)]
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.cli.lenient", *command],
@@ -155,12 +156,13 @@ def test_ctrl_c_keeps_finished_launches_and_resume_completes_the_run(here: Path)
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
     )
     wait_for_launches(runs, 1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert "--resume" in stderr
     stored = json.loads(next(runs.glob("*/run.json")).read_text())
     assert stored["state"] == "interrupted"
+    assert agents_below(runs) == []
     kept = len(stored["series"][0]["launches"])
     assert 1 <= kept < 3
 
@@ -168,6 +170,17 @@ def test_ctrl_c_keeps_finished_launches_and_resume_completes_the_run(here: Path)
     assert resumed.returncode == 0, resumed.stderr
     assert json.loads(resumed.stdout)["results"][0]["launches"] == 3
     assert len(list(next(runs.glob("*/launches")).iterdir())) in (3, 4)
+
+
+def agents_below(folder: Path) -> list[str]:
+    """Command lines of live processes that name a path in ``folder``: agents left behind."""
+    lines = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(entry.read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue  # it ended while we looked
+    return [line for line in lines if "edgebench.agent" in line and str(folder) in line]
 
 
 def wait_for_launches(runs: Path, count: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgebench.errors import LaunchFailed
 from edgebench.events import Event, Waiting
 from tests.measure.fakes import FakeClock, canaries, gate
 
@@ -55,3 +56,15 @@ def test_one_reading_is_not_taken_for_a_steady_temperature() -> None:
     outcome = gate([canaries()], FakeClock(), [], temperatures=[40.0]).wait()
     assert outcome.passed
     assert outcome.waited_s == 1.0
+
+
+def test_a_probe_that_fails_is_waited_out_and_ends_no_run() -> None:
+    from dataclasses import replace
+
+    def crashing() -> None:
+        raise LaunchFailed("it crashed", hint="")
+
+    clock = FakeClock()
+    outcome = replace(gate([canaries()], clock, []), probe=crashing).wait()
+    assert not outcome.passed
+    assert "it crashed" in outcome.reason

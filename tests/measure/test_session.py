@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -204,3 +205,29 @@ def test_progress_tells_the_running_median_and_interval(tmp_path: Path) -> None:
     assert (last.index, last.planned, last.running_median_ms) == (3, 3, 5.0)
     assert last.running_ci95_ms is not None
     assert last.running_ci95_ms[0] < 5.0 < last.running_ci95_ms[1]
+
+
+def test_an_unforeseen_error_leaves_the_run_saved_as_interrupted(tmp_path: Path) -> None:
+    answers: list[Trace | BaseException] = [trace(), ZeroDivisionError("a bug of ours")]
+    at, _, _ = surroundings(tmp_path, lambda plan: answers.pop(0))  # type: ignore[arg-type, return-value]
+    with pytest.raises(ZeroDivisionError):
+        Session(record("a"), [subject()], at).run()
+    assert RunStore(tmp_path).load().state == "interrupted"
+
+
+def test_max_time_bounds_the_gate_and_leaves_the_profile_out(tmp_path: Path) -> None:
+    clock, events = FakeClock(), []
+    busy = gate([canaries(throughput=1.5)], clock, events)
+    at, launcher, _ = surroundings(tmp_path, lambda plan: trace(), the_gate=busy)
+    at = replace(at, clock=clock)
+    run = Session(record("a", policy=RunPolicy(looks=(10,), max_time_s=12.0)), [subject()], at).run()
+    assert clock.now_s() <= 12.0
+    assert [plan.mode for plan in launcher.plans] == ["measure"]
+    assert run.series[0].not_profiled == "--max-time was over before the profile"
+
+
+def test_progress_tells_what_the_canaries_said(tmp_path: Path) -> None:
+    at, _, events = surroundings(tmp_path, lambda plan: trace(canary=canaries(memory=1.2)))
+    Session(record("a", policy=RunPolicy(looks=(1,), profile=False)), [subject()], at).run()
+    (finished,) = [event for event in events if isinstance(event, LaunchFinished)]
+    assert finished.device == "memory canary 1.20x"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgebench.measure.validity import judge
-from edgebench.records import ErrorRow, Plan, Trace
+from edgebench.records import ErrorRow, LoadRow, Plan, Trace
 from tests.measure.fakes import REFERENCE, canaries, telemetry, trace
 
 PLAN = Plan(
@@ -36,6 +36,7 @@ def test_latency_alone_never_lowers_the_verdict() -> None:
         ({"rows": [telemetry(0), telemetry(1000, steal_ms=50.0)]}, "SUSPECT", "stolen by the hypervisor 5.0%"),
         ({"rows": [telemetry(0), telemetry(1000, steal_ms=500.0)]}, "INVALID", "stolen by the hypervisor 50.0%"),
         ({"rows": [telemetry(0), telemetry(1000, cpu_time_ns=500_000_000)]}, "INVALID", "off the CPU 50.0%"),
+        ({"cores": (1, 0)}, "INVALID", "ran on cores 0,1, asked for 1"),
         (
             {"rows": [telemetry(0, frequency_khz={"1": 2000}), telemetry(9, frequency_khz={"1": 1000})]},
             "SUSPECT",
@@ -81,3 +82,34 @@ def test_canaries_of_another_kind_are_not_compared() -> None:
     judgement = judge(trace(canary=canaries(clock=5.0)), PLAN, replace(REFERENCE, source="numpy"))
     assert judgement.validity == "SUSPECT"
     assert "not comparable" in judgement.reasons[0]
+
+
+def test_workers_that_wait_for_each_other_are_no_disturbance() -> None:
+    from msgspec.structs import replace
+
+    waiting = trace(rows=[telemetry(0), telemetry(1000, cpu_time_ns=500_000_000)])
+    assert judge(waiting, replace(PLAN, threads=2), REFERENCE).validity == "VALID"
+
+
+def test_a_single_thread_that_wanders_within_its_cores_is_suspect() -> None:
+    from msgspec.structs import replace
+
+    wandering = trace(cores=(0, 1), allowed=(0, 1))
+    judgement = judge(wandering, replace(PLAN, cores=(0, 1)), REFERENCE)
+    assert judgement.validity == "SUSPECT"
+    assert judgement.reasons == ("moved between cores 0,1",)
+
+
+def test_a_runtime_that_pins_its_own_workers_elsewhere_is_invalid() -> None:
+    from msgspec.structs import replace
+
+    whole = trace()
+    rows = tuple(replace(row, resolved={"cores": "0,1"}) if isinstance(row, LoadRow) else row for row in whole.rows)
+    judgement = judge(Trace(rows=rows), PLAN, REFERENCE)
+    assert judgement.validity == "INVALID"
+    assert "may use cores 0,1" in judgement.reasons[0]
+
+
+def test_readings_of_zero_break_nothing() -> None:
+    still = [telemetry(0, frequency_khz={"1": 0}), telemetry(0, frequency_khz={"1": 0})]
+    assert judge(trace(rows=still), PLAN, REFERENCE).validity == "VALID"

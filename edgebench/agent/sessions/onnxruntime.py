@@ -69,7 +69,10 @@ class OrtSession:
         """Ends profiling and reads the last ``iterations`` runs from its file."""
         if not self._profiled:
             raise AgentError("internal", "the session was loaded without profiling")
-        return read_layers(self._session.end_profiling(), iterations)
+        path = self._session.end_profiling()
+        layers = read_layers(path, iterations)
+        os.remove(path)  # megabytes, and all of it that matters is in the trace now
+        return layers
 
 
 def load(request: Request) -> OrtSession:

@@ -163,6 +163,8 @@ class _Attribution:
             anchor = self._anchors[id(node)]
             if anchor is None:
                 result[id(node)] = self._conversion(node)
+            elif not self._exported.knows_module_of(anchor):
+                result[id(node)] = NOBODY
             else:
                 module = self._exported.module_of(anchor)
                 fused = self._exported.others(self._regions[id(node)], module)
