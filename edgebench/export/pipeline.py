@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebench.catalog import ResolvedModel
-from edgebench.errors import ConversionFailed, UsageError
+from edgebench.errors import UsageError
 from edgebench.events import Emit, StageFinished, StageStarted, ignore
 from edgebench.export.cache import MANIFEST, draft, find_artifact
 from edgebench.export.imported import Imported
@@ -105,7 +105,7 @@ def _require_sensible(model: ResolvedModel, wanted: Wanted, weights: Path | None
     if wanted.format == "torch" and wanted.precision != "fp32":
         raise UsageError("the torch program is kept in fp32 alone", hint="leave torch out, or --precision fp32")
     if wanted.format == "ncnn" and batch != 1:
-        raise ConversionFailed(
+        raise UsageError(
             f"ncnn networks have no batch dimension: there is no batch of {batch} on ncnn",
             hint="leave --batch out, or leave ncnn out",
         )

@@ -132,7 +132,8 @@ class _Preparation:
             try:
                 runtime.check_precision(self.precision, self.bench.facts.machine)
                 self._add(runtime)
-            except (ModelError, PrecisionRefused, LaunchFailed) as error:
+            except (ModelError, PrecisionRefused, LaunchFailed, UsageError) as error:
+                # A usage error, too, may be of this runtime alone: ncnn has no --batch.
                 failed.append((runtime, error))
         measurable = len(self.prepared.series) > before
         for runtime, failure in failed:
