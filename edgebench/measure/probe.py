@@ -44,8 +44,8 @@ def canary_probe(launcher: Launcher, cores: tuple[int, ...], canary_library: str
                 cores=cores,
                 deadline_s=DEADLINE_S,
                 canary_library=canary_library,
-                work_dir=str(work_dir),
-                trace_path=str(work_dir / "trace.jsonl"),
+                work_dir=str(work_dir.resolve()),
+                trace_path=str(work_dir.resolve() / "trace.jsonl"),
             )
         )
         rows = trace.of(CanaryRow)
