@@ -13,6 +13,7 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -53,17 +54,16 @@ def competitor(name: str, cores: tuple[int, ...], all_cores: tuple[int, ...]) ->
     return subprocess.Popen([sys.executable, "-c", pin + COMPETITORS[name]], env=environment)
 
 
-def measure(folder: Path, launches: int) -> None:
+def measure(folder: Path, launches: int, only: str) -> None:
     """Appends a row a launch to ``launches.jsonl``; goes on where that file ends."""
     bench = opened()
     cores = bench.device.default_cores(1)
     ready = prepared(bench, (MODEL,), ("onnxruntime",), cores)
-    at = surroundings(bench, folder, cores, gate=False)
+    at = surroundings(bench, folder, cores, gate=True)
     every = tuple(core for cluster in bench.facts.clusters for core in cluster)
     path = folder / "launches.jsonl"
     done = len(path.read_text().splitlines()) if path.exists() else 0
-    # Those on the same core twice: on some machines the siblings slow nothing by 5 %.
-    names = [*COMPETITORS, *[name for name in COMPETITORS if "same core" in name]]
+    names = [name for name in COMPETITORS if only in name]
     order = random.Random(0)  # noqa: S311  (an order that can be repeated)
     plan = []
     for block in range(0, launches, 8):
@@ -71,9 +71,13 @@ def measure(folder: Path, launches: int) -> None:
         order.shuffle(mixed)
         plan += mixed
     for index, name in list(enumerate(plan[:launches]))[done:]:
+        # As in a run: the gate passes first. The competitor comes then, as another process does that nobody foresaw.
+        at.gate.wait()
         process = competitor(name, cores, every) if name else None
         try:
-            launched = launch(ready.subjects[0], at, Schedule(), kind="measure", series=0, index=index, session=0)
+            launched = launch(
+                ready.subjects[0], replace(at, gate=None), Schedule(), kind="measure", series=0, index=index, session=0
+            )
         finally:
             if process is not None:
                 process.kill()
@@ -108,20 +112,19 @@ def report(folder: Path) -> int:
         flagged = sum(row["validity"] != "VALID" for row in slowed)
         middle = median(row["slowdown"] for row in mine) if mine else float("nan")
         print(f"| {name or 'none'} | {len(mine)} | {len(slowed)} | {middle:.3f} | {flagged} |")
-    half = len(rows) // 2
-    for name, part in (("limits were read off this half", rows[:half]), ("held out", rows[half:]), ("all", rows)):
-        slowed = [row for row in part if row["competitor"] and row["slowdown"] >= SLOWED]
-        quiet = [row for row in part if row["competitor"] is None]
-        caught = sum(row["validity"] != "VALID" for row in slowed) / max(len(slowed), 1)
-        false = sum(row["validity"] != "VALID" for row in quiet) / max(len(quiet), 1)
-        print(
-            f"{name}: of {len(slowed)} launches slowed by 5 % or more {caught:.1%} are SUSPECT or INVALID"
-            f" (bar {BARS['slowed']:.0%}), of {len(quiet)} undisturbed {false:.1%} (bar {BARS['undisturbed']:.0%})"
-        )
+    slowed = [row for row in rows if row["competitor"] and row["slowdown"] >= SLOWED]
+    quiet = [row for row in rows if row["competitor"] is None]
+    caught = sum(row["validity"] != "VALID" for row in slowed) / max(len(slowed), 1)
+    false = sum(row["validity"] != "VALID" for row in quiet) / max(len(quiet), 1)
+    print(f"slowed by 5 % or more: {len(slowed)} launches, {caught:.1%} SUSPECT or INVALID (bar {BARS['slowed']:.0%})")
+    print(f"undisturbed: {len(quiet)} launches, {false:.1%} SUSPECT or INVALID (bar {BARS['undisturbed']:.0%})")
     medians = sorted(row["median_ms"] for row in quiet)
+    calm_ms = medians[len(medians) // 10]
+    calm = [row for row in quiet if row["median_ms"] < SLOWED * calm_ms]
     print(
         f"the machine itself meanwhile: undisturbed medians {medians[0]:.2f} to {medians[-1]:.2f} ms,"
-        f" {sum(row['slowdown'] >= SLOWED for row in quiet)} of them slowed by 5 % or more with no competitor of ours"
+        f" {len(quiet) - len(calm)} of them 5 % or more above its calmest tenth with no competitor of ours;"
+        f" of the other {len(calm)}, {sum(row['validity'] != 'VALID' for row in calm)} are SUSPECT or INVALID"
     )
     return 0 if caught >= BARS["slowed"] and false <= BARS["undisturbed"] and len(slowed) >= 100 else 1
 
@@ -130,11 +133,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--launches", type=int, default=240)
+    parser.add_argument("--only", default="", help="only competitors whose name holds this: sibling, same core")
     parser.add_argument("--report", action="store_true")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     if not arguments.report:
-        measure(arguments.folder, arguments.launches)
+        measure(arguments.folder, arguments.launches, arguments.only)
     return report(arguments.folder)
 
 

@@ -25,7 +25,7 @@ from edgebench.measure.session import Session
 from edgebench.measure.store import RunStore
 from edgebench.records import Series
 
-LAUNCHES = 10
+LAUNCHES = 6
 
 
 @dataclass(frozen=True)
