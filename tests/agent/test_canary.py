@@ -61,10 +61,10 @@ def test_settling_is_bounded(monkeypatch):
     assert 100_000_000 <= took <= 110_000_000
 
 
-def test_the_clock_is_a_minimum_and_the_others_are_medians(monkeypatch):
-    slow_once = [10, 20, 30, 40, 50, 60, 70, 5, 6, 7, 8, 9, 10, 1000] + [1] * 5 + [2] + [900] * 5
+def test_the_clock_is_a_minimum_the_throughput_a_median_and_the_memory_a_mean(monkeypatch):
+    slow_once = [10, 20, 30, 40, 50, 60, 70, 5, 6, 7, 8, 9, 10, 1000] + [10] * 3 + [1] * 6
     reading = scripted(slow_once, [0], monkeypatch).read("after")
-    assert (reading["clock_ns"], reading["throughput_ns"], reading["memory_ns"]) == (10, 8, 2)
+    assert (reading["clock_ns"], reading["throughput_ns"], reading["memory_ns"]) == (10, 8, 4)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64" or not shutil.which("cc"), reason="reads x86-64 assembly")

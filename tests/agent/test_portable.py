@@ -31,7 +31,7 @@ IN_PYTHON_3_8 = {
     "re": {"compile"},
     "resource": {"RUSAGE_SELF", "getrusage"},
     "signal": {"ITIMER_REAL", "SIGALRM", "SIGKILL", "SIGTERM", "SIG_DFL", "setitimer", "signal"},
-    "statistics": {"median"},
+    "statistics": {"fmean", "median"},
     "sys": {"argv", "byteorder", "exit", "stderr"},
     "tempfile": {"TemporaryFile"},
     "threading": {"Lock", "Thread"},
