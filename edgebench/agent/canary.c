@@ -5,7 +5,7 @@
  *   memory      a stream over a buffer larger than any core's L2: the shared cache and memory bus
  *
  * Every function runs `blocks` blocks, writes the wall time of each to ns[0..blocks-1], and returns nothing:
- * the caller takes the minimum or the median. The asm statements are volatile and carry the values, so the
+ * the caller takes the minimum, the median or the mean. The asm statements are volatile and carry the values, so the
  * compiler can neither fold a chain nor drop it; the counts below are the same on every machine, for ever:
  * a stored reference is compared with them.
  */
