@@ -243,3 +243,15 @@ def test_export_writes_proven_files(here: Path) -> None:
     cached = edgebench(here, "run", "lenet5", "--launches", "1", "--no-gate", "--json")
     assert [result["runtime"] for result in json.loads(cached.stdout)["results"]] == ["onnxruntime", "ncnn"]
     assert "from the cache" in cached.stderr
+
+
+@pytest.mark.slow
+def test_a_default_runtime_that_cannot_take_the_flags_is_left_out_and_an_asked_one_fails(here: Path) -> None:
+    quick = ["--batch", "4", "--launches", "1", "--no-gate", "--no-profile", "--json"]
+    done = edgebench(here, "run", "lenet5", *quick, timeout_s=300)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert [result["runtime"] for result in document["results"]] == ["onnxruntime"]
+    assert [(each["runtime"], each["asked"]) for each in document["not_measured"]] == [("ncnn", False)]
+    assert edgebench(here, "run", "lenet5", "--runtime", "ncnn", *quick).returncode == 2
+    assert edgebench(here, "run", "lenet5", "--runtime", "onnxruntime,ncnn", *quick).returncode == 1
