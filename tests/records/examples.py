@@ -92,8 +92,8 @@ PLAN = r.Plan(
     deadline_s=60.0,
     canary_library="/device/canary.so",
     thermal_zones={"cpu": "/sys/class/thermal/thermal_zone0/temp"},
-    work_dir="/device/work",
-    trace_path="/device/work/trace.jsonl",
+    work_dir="/device/launch",
+    trace_path="/device/launch/trace.jsonl",
 )
 
 TRACE = r.Trace(
