@@ -8,17 +8,18 @@ from pathlib import Path
 from edgebench import __version__
 from edgebench.catalog import resolve_target
 from edgebench.cli.progress import progress
-from edgebench.device.canary_build import canary_library
+from edgebench.device.canary_build import canary_library, canary_work
 from edgebench.files import state_root
 from edgebench.measure.clock import SystemClock
 from edgebench.measure.gate import Gate
 from edgebench.measure.launching import Surroundings
 from edgebench.measure.measuring import open_bench
 from edgebench.measure.prepare import Bench, Prepared, Request, prepare
-from edgebench.measure.probe import Launcher, canary_probe
+from edgebench.measure.probe import canary_probe
 from edgebench.measure.reference import establish, reference_path
 from edgebench.measure.store import RunStore
 from edgebench.records import GateLimits, RunPolicy, RunRecord, Schedule, Series
+from edgebench.runtime.base import Launcher
 
 
 def opened() -> Bench:
@@ -60,7 +61,7 @@ def surroundings(
     scratch.mkdir(parents=True, exist_ok=True)
     probe = canary_probe(bench.launcher, cores, library_path, scratch)
     clock = SystemClock()
-    reference = establish(reference_path(state_root(), bench.facts, cores, __version__), probe, clock)
+    reference = establish(reference_path(state_root(), bench.facts, cores, canary_work()), probe, clock)
     return Surroundings(
         store=RunStore(folder),
         launcher=launcher or bench.launcher,

@@ -36,6 +36,11 @@ def canary_library() -> Path | None:
     return built if built.is_file() or _compile(compiler, built) else None
 
 
+def canary_work() -> str:
+    """A hash of the work that the canaries do and of how their blocks are summed up: other work has another reference."""
+    return sha256_bytes(SOURCE.read_bytes() + SOURCE.with_suffix(".py").read_bytes())
+
+
 def build(folder: Path) -> Path:
     """Builds the library that a wheel ships into ``folder``. Raises ConversionFailed without a working compiler."""
     compiler = shutil.which("cc")

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -17,9 +17,9 @@ from edgebench.events import Emit, StageFinished, StageStarted, ignore
 from edgebench.export.compare import not_finite, relative_error
 from edgebench.export.reference import Array, read_tensor
 from edgebench.files import sha256_bytes, write_atomic
-from edgebench.records import Artifact, DeviceFacts, Fidelity, OutputRow, ParityCheck, Plan, Trace
+from edgebench.records import Artifact, DeviceFacts, Fidelity, OutputRow, ParityCheck, Plan
 from edgebench.records.codec import decode, encode
-from edgebench.runtime.base import Runtime
+from edgebench.runtime.base import Launcher, Runtime
 from edgebench.runtime.launcher import plan_artifact
 
 if TYPE_CHECKING:
@@ -37,13 +37,6 @@ TOLERANCE_RELATIVE = {
 }
 DEADLINE_S = 60.0
 _HINT = "it is not timed; export again with --rebuild, and if it stays report the model and the versions"
-
-
-class Launcher(Protocol):
-    """Starts one launch and reads its trace."""
-
-    def launch(self, plan: Plan) -> Trace:
-        """Raises LaunchFailed when there is no usable trace."""
 
 
 @dataclass(frozen=True)

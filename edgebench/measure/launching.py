@@ -13,7 +13,6 @@ from edgebench.errors import LaunchFailed
 from edgebench.events import Emit
 from edgebench.measure.clock import Clock
 from edgebench.measure.gate import Gate, GateOutcome
-from edgebench.measure.probe import Launcher
 from edgebench.measure.store import RunStore
 from edgebench.measure.validity import Judgement, judge, judge_profile
 from edgebench.records import (
@@ -29,7 +28,7 @@ from edgebench.records import (
     Trace,
 )
 from edgebench.records.plan import Option
-from edgebench.runtime.base import Runtime
+from edgebench.runtime.base import Launcher, Runtime
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from edgebench import __version__
-from edgebench.device.canary_build import canary_library
+from edgebench.device.canary_build import canary_library, canary_work
 from edgebench.device.host import HostDevice
 from edgebench.errors import UsageError
 from edgebench.events import Emit, StageFinished, StageStarted
@@ -143,7 +143,7 @@ def _surroundings(
 
 def _reference(cores: tuple[int, ...], probe: Probe, bench: Bench, clock: Clock) -> CanaryReference:
     bench.emit(StageStarted("canaries", f"on core {','.join(map(str, cores))}"))
-    path = reference_path(state_root(), bench.facts, cores, __version__)
+    path = reference_path(state_root(), bench.facts, cores, canary_work())
     reference = establish(path, probe, clock)
     age = "reference new" if reference.new else "held against the stored reference"
     bench.emit(StageFinished("canaries", age))

@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from edgebench.errors import LaunchFailed
-from edgebench.records import CanaryRow, HeaderRow, Plan, Trace
+from edgebench.records import CanaryRow, HeaderRow, Plan
+from edgebench.runtime.base import Launcher
 
 DEADLINE_S = 20.0
-
-
-class Launcher(Protocol):
-    """Starts one launch and reads its trace."""
-
-    def launch(self, plan: Plan) -> Trace:
-        """Raises LaunchFailed when there is no usable trace."""
 
 
 @dataclass(frozen=True)

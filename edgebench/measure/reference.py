@@ -11,7 +11,6 @@ from edgebench.measure.clock import Clock
 from edgebench.measure.probe import Probe
 from edgebench.records import CanaryReference, CanaryRow, DeviceFacts
 from edgebench.records.codec import decode, encode
-from edgebench.records.trace import TRACE_SCHEMA
 
 # The best of this many idle probes, with pauses, so that a neighbour's burst does not become the reference.
 PROBES = 8
@@ -22,9 +21,9 @@ BETTER_RATIO = 0.95
 MEMORY_BETTER_RATIO = 0.85
 
 
-def reference_path(root: Path, device: DeviceFacts, cores: tuple[int, ...], agent_version: str) -> Path:
-    """The file of one device, core set, OS build and agent (another agent's canaries are other work)."""
-    parts = (device.id, device.model, device.os_build, ",".join(map(str, cores)), agent_version, str(TRACE_SCHEMA))
+def reference_path(root: Path, device: DeviceFacts, cores: tuple[int, ...], canary_work: str) -> Path:
+    """The file of one device, core set, OS build and canaries (``canary_work`` says which work they do)."""
+    parts = (device.id, device.model, device.os_build, ",".join(map(str, cores)), canary_work)
     return root / "references" / f"{sha256_bytes('|'.join(parts).encode())[:24]}.json"
 
 

@@ -29,8 +29,9 @@ class Limits:
     """Ratios are to the device's reference canaries; ``suspect`` and ``invalid`` are exclusive upper limits.
 
     Read off launches recorded on a virtual x86_64 machine with two cores (2026-11-22): 480 of ``benchmarks.intervals`` with
-    other work on the other core, and those of ``benchmarks.busy_sibling`` with and without a competing process. Quantiles
-    there, undisturbed: clock 99 % 1.013, throughput 99 % 1.033, memory 95 % 1.19, off-CPU 95 % 0.5 %. A suspect limit lies
+    other work on the other core, those of ``benchmarks.busy_sibling`` with and without a competing process, and for memory
+    the 290 of 29 networks of a first table of backbones, 237 of them within 5 % of their network's calmest tenth. Quantiles
+    there, undisturbed: clock 99 % 1.013, throughput 99 % 1.035, memory 95 % 1.52, off-CPU 95 % 0.5 %. A suspect limit lies
     above these; an invalid one where the launch is plainly another one (a competitor on the same core: off-CPU 11 to 60 %).
     Frequency, temperature and steal read nothing on that machine: theirs are judgement, to be measured on phones.
     """
@@ -39,7 +40,7 @@ class Limits:
     clock_invalid: float = 1.15
     throughput_suspect: float = 1.06
     throughput_invalid: float = 1.35
-    memory_suspect: float = 1.25
+    memory_suspect: float = 1.55
     memory_invalid: float = 2.0
     frequency_drop_suspect: float = 0.05
     temperature_rise_suspect_c: float = 10.0

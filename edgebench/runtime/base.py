@@ -7,8 +7,15 @@ from pathlib import Path
 from typing import Protocol
 
 from edgebench.errors import NotInstalled
-from edgebench.records import Artifact, LayersRow, ProfileRecord
+from edgebench.records import Artifact, LayersRow, Plan, ProfileRecord, Trace
 from edgebench.records.plan import Option
+
+
+class Launcher(Protocol):
+    """Starts one launch and reads its trace."""
+
+    def launch(self, plan: Plan) -> Trace:
+        """Raises LaunchFailed when there is no usable trace."""
 
 
 class Runtime(Protocol):

@@ -46,7 +46,7 @@ def test_an_unreadable_reference_says_which_file_to_remove(tmp_path: Path) -> No
     assert "r.json" in raised.value.hint
 
 
-def test_another_device_core_set_os_or_agent_has_its_own(tmp_path: Path) -> None:
+def test_another_device_core_set_os_or_canary_has_its_own(tmp_path: Path) -> None:
     paths = {
         reference_path(tmp_path, FACTS, (1,), "1"),
         reference_path(tmp_path, FACTS, (0,), "1"),
