@@ -48,7 +48,7 @@ def test_a_device_that_still_cools_is_waited_for_until_it_is_steady() -> None:
 
 
 def test_memory_pressure_is_seen() -> None:
-    outcome = gate([canaries(memory=1.5)], FakeClock(), []).wait()
+    outcome = gate([canaries(memory=1.8)], FakeClock(), []).wait()
     assert "memory canary" in outcome.reason
 
 

@@ -28,7 +28,7 @@ def test_latency_alone_never_lowers_the_verdict() -> None:
         ({"canary": canaries(clock=1.5)}, "INVALID", "clock canary 1.50x"),
         ({"canary": canaries(throughput=1.2)}, "SUSPECT", "throughput canary 1.20x"),
         ({"canary": canaries(throughput=1.6)}, "INVALID", "throughput canary 1.60x"),
-        ({"canary": canaries(memory=1.5)}, "SUSPECT", "memory canary 1.50x"),
+        ({"canary": canaries(memory=1.8)}, "SUSPECT", "memory canary 1.80x"),
         ({"allowed": (0, 1)}, "INVALID", "pinned to cores 0,1, asked for 1"),
         ({"cores": (0,)}, "INVALID", "ran on cores 0, asked for 1"),
         ({"settled": False}, "SUSPECT", "had not settled"),
