@@ -7,7 +7,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_ARGS ?=
 
-.PHONY: run test lint typecheck unit wheel clean help
+# Debian's names. To build the harness, and to test it.
+PACKAGES := cmake g++ gcc libc6-dev make ninja-build nlohmann-json3-dev
+TEST_PACKAGES := doctest-dev
+
+.PHONY: run test lint typecheck unit harness ctest packages wheel clean help
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -16,13 +20,31 @@ help: ## list the targets
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV): about 6 GB and 2 minutes, once."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[export,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[export,harness,dev]'
 	@touch $@
 
-run: $(VENV)/.installed ## measure MobileOne-S0 on this machine (RUN_ARGS="--launches 3" for less)
+packages: ## install the Debian packages that building and testing need, where they are missing (as root)
+	@missing=; for package in $(PACKAGES) $(TEST_PACKAGES); do \
+		dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	[ "$$(id -u)" = 0 ] || { echo "These packages are missing. Run: sudo apt-get install$$missing"; exit 1; }; \
+	apt-get update -qq; \
+	apt-get install --yes --no-install-recommends $$missing
+
+harness: $(VENV)/.installed ## build the native harness for this machine: minutes once, then cached
+	$(BIN)/edgebench harness build
+
+ctest: ## the harness's own tests, with sanitizers
+	cmake -G Ninja -S android_harness -B build/harness-tests -DHARNESS_TESTS=ON -DHARNESS_SANITIZE=ON \
+		-DJSON_INCLUDE=/usr/include -DCMAKE_BUILD_TYPE=Debug > build/harness-tests.log
+	cmake --build build/harness-tests >> build/harness-tests.log || { tail -50 build/harness-tests.log; exit 1; }
+	ctest --test-dir build/harness-tests --output-on-failure
+
+run: harness ## measure MobileOne-S0 on this machine (RUN_ARGS="--launches 3" for less)
 	$(BIN)/edgebench run mobileone $(RUN_ARGS)
 
-test: lint typecheck unit ## lint, types, and every test
+test: packages lint typecheck ctest unit ## lint, types, and every test
 
 lint: $(VENV)/.installed ## ruff
 	$(BIN)/ruff check .
@@ -31,7 +53,7 @@ lint: $(VENV)/.installed ## ruff
 typecheck: $(VENV)/.installed ## mypy --strict
 	$(BIN)/mypy
 
-unit: $(VENV)/.installed ## pytest
+unit: harness ## pytest
 	$(BIN)/python -m pytest
 
 wheel: $(VENV)/.installed ## build the wheel with its prebuilt canary library, and check its contents

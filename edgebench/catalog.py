@@ -18,6 +18,7 @@ import msgspec
 import yaml
 
 from edgebench.errors import InvalidFile, ModelError, UnknownName
+from edgebench.files import shipped_folder
 from edgebench.records import ModelFamily, ModelVariant, PublishedFigure, TargetSpec, TensorSpec
 from edgebench.records.catalog import GateLimits
 from edgebench.records.codec import convert
@@ -178,10 +179,7 @@ def _yaml_files(kind: str, variable: str, folder: Path | None) -> list[Path]:
     if folder is not None:
         folders = [folder]
     else:
-        package = Path(__file__).parent
-        shipped = package / "_catalog" / kind
-        # A wheel carries the catalogue inside the package; a checkout has it at its root.
-        folders = [shipped if shipped.is_dir() else package.parent / kind]
+        folders = [shipped_folder(kind)]
         folders += [Path(part) for part in os.environ.get(variable, "").split(os.pathsep) if part]
     for each in folders:
         if not each.is_dir():

@@ -23,6 +23,16 @@ class StageFinished:
 
 
 @dataclass(frozen=True)
+class Progressed:
+    """How much of a long stage is done: ``done`` of ``total``, in ``unit`` (files, MB)."""
+
+    stage: str
+    done: int
+    total: int
+    unit: str
+
+
+@dataclass(frozen=True)
 class Waiting:
     """The gate waits: what for, its figure and limit, and how long already."""
 
@@ -65,7 +75,7 @@ class Note:
     text: str
 
 
-Event = StageStarted | StageFinished | Waiting | LaunchStarted | LaunchFinished | Note
+Event = StageStarted | StageFinished | Progressed | Waiting | LaunchStarted | LaunchFinished | Note
 Emit = Callable[[Event], None]
 
 

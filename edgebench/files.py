@@ -57,6 +57,13 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def shipped_folder(name: str) -> Path:
+    """``models``, ``targets`` or ``android_harness``: inside the package of a wheel, at the root of a checkout."""
+    package = Path(__file__).parent
+    shipped = package / "_catalog" / name
+    return shipped if shipped.is_dir() else package.parent / name
+
+
 def cache_root() -> Path:
     """Where artifacts and built helpers are kept: $EDGEBENCH_CACHE, else $XDG_CACHE_HOME/edgebench, else ~/.cache/edgebench."""
     if own := os.environ.get("EDGEBENCH_CACHE"):

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from edgebench.files import cache_root
+
 # A busy machine must not fail a test that is about values.
 settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
@@ -16,10 +18,19 @@ settings.load_profile("no-deadline")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+# ncnn and the harness take minutes to build and are cached by their content: tests share them with the user.
+BUILT = cache_root()
+SHARED = ("ncnn", "harness")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _never_the_users_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Cache and state of the whole session lie in a folder of its own; nothing of the user's environment leaks in."""
     folder = tmp_path_factory.mktemp("user")
+    (folder / "cache").mkdir()
+    for name in SHARED:
+        (BUILT / name).mkdir(parents=True, exist_ok=True)
+        (folder / "cache" / name).symlink_to(BUILT / name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEBENCH_CACHE", str(folder / "cache"))
         patch.setenv("XDG_CACHE_HOME", str(folder / "xdg-cache"))

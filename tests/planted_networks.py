@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgebench.export.ncnn import export_ncnn
 from edgebench.export.onnx import export_onnx
 from edgebench.export.reference import make_inputs, run_module, save_tensors
 from edgebench.records import Artifact, ArtifactFile, Fidelity, ModelIdentity, TensorSpec, WeightsInfo
@@ -216,20 +218,21 @@ def planted(name: str) -> nn.Module:
     return module.eval()
 
 
-def export_planted(name: str, folder: Path) -> Artifact:
+def export_planted(name: str, folder: Path, form: Literal["onnx", "ncnn"] = "onnx") -> Artifact:
     """Exports ``planted(name)`` into ``folder`` with one set of reference inputs."""
     module, inputs = planted(name), (TensorSpec(name="x", shape=PLANTED[name].shape),)
     reference = make_inputs(inputs, batches=1)
     results = run_module(module, reference[0])
     outputs = tuple(TensorSpec(name=f"out{i}", shape=array.shape) for i, array in enumerate(results))
-    roles = export_onnx(module, inputs, outputs, folder)
+    export = export_onnx if form == "onnx" else export_ncnn
+    roles = export(module, inputs, outputs, folder)
     return Artifact(
         key=name,
         model=ModelIdentity(
             name=name, family="planted", source=name, source_version="", reparameterized=False, params=0, macs=0
         ),
         weights=WeightsInfo(kind="random", description="seeded", sha256=""),
-        format="onnx",
+        format=form,
         precision="fp32",
         inputs=inputs,
         outputs=outputs,

@@ -41,6 +41,7 @@ VERBS = {
     "export": Verb("edgebench.cli.export", "Fuse, convert and prove a model; write the files."),
     "models": Verb("edgebench.cli.models", "List the models of the catalogue."),
     "targets": Verb("edgebench.cli.targets", "List the devices that can be asked for."),
+    "harness": Verb("edgebench.cli.harness", "Build the native program for phones and boards."),
     "schema": Verb("edgebench.cli.schema", "Print the JSON Schema of a file format."),
     "completion": Verb("edgebench.cli.completion", "Print the completion script of a shell."),
 }

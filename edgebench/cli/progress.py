@@ -14,6 +14,7 @@ from edgebench.events import (
     LaunchFinished,
     LaunchStarted,
     Note,
+    Progressed,
     StageFinished,
     StageStarted,
     Waiting,
@@ -44,13 +45,19 @@ def _quiet(console: Console, event: Event) -> None:
 
 
 class _Lines:
-    """One line for each thing that ended; a wait is told once, then every ten seconds."""
+    """One line for each thing that ended; a wait is told once, then every ten seconds, and a long stage at each quarter."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._told_at_s = -1.0
+        self._told_quarter = 0
 
     def draw(self, event: Event) -> None:
+        if isinstance(event, Progressed):
+            quarter = 4 * event.done // max(event.total, 1)
+            if quarter == self._told_quarter:
+                return
+            self._told_quarter = quarter
         if isinstance(event, Waiting):
             if 0.0 <= self._told_at_s <= event.waited_s < self._told_at_s + 10.0:
                 return
@@ -95,6 +102,8 @@ def _text(event: Event) -> str:
             return f"{stage} {detail} ..."
         case StageFinished(stage, detail):
             return f"{stage}: {detail}" if detail else f"{stage}: done"
+        case Progressed(stage, done, total, unit):
+            return f"{stage}: {done} of {total} {unit}"
         case Waiting(reason, waited_s, limit_s):
             return f"waiting: {reason} ({waited_s:.0f} of at most {limit_s:.0f} s)"
         case LaunchStarted(series, index, planned):

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from edgebench.export.bisect import Call, module_calls
 from edgebench.export.compare import relative_error
-from edgebench.export.ncnn import layers_of
 from edgebench.export.ncnn_probe import extract
 from edgebench.export.reference import Array
+from edgebench.runtime.ncnn.param import read_param
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,7 +44,7 @@ def compare_layers(param: Path, weights: Path, module: nn.Module, arrays: Sequen
     ncnn folds BatchNorm and activations into its layers: one agrees when it holds what any module returned from that call
     on until the next such call.
     """
-    blobs = [outs[0] for kind, _name, _ins, outs, _values in layers_of(param) if kind in _LAYERS]
+    blobs = [outs[0] for kind, _name, _ins, outs, _values in read_param(param) if kind in _LAYERS]
     calls = module_calls(module, arrays)
     places = [place for place, call in enumerate(calls) if call.weighted]
     if not blobs or len(blobs) != len(places):

@@ -24,7 +24,7 @@ _FILE_TOOLS = {"onnx": ("onnx",), "ncnn": ("ncnn",)}
 # Our own code that decides the content. Its hash stands in for a version that somebody would forget to raise.
 _CODE = (
     *("build", "weights", "fuse", "counts", "prepare", "reference", "forward", "pipeline", "keys"),
-    *("graph", "onnx", "onnx_file", "ncnn", "ncnn_file", "ncnn_probe", "torch_program"),
+    *("graph", "onnx", "onnx_file", "ncnn", "ncnn_file", "ncnn_probe", "calls", "ncnn_sidecar", "torch_program"),
 )
 
 

@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING
 
 from edgebench.errors import ConversionFailed, NoSpace, UsageError
 from edgebench.export.ncnn_probe import probe
+from edgebench.export.ncnn_sidecar import ncnn_sidecar
 from edgebench.export.reference import first_line
 from edgebench.files import full_disk_is_said
 from edgebench.records import TensorSpec
+from edgebench.records.codec import encode
+from edgebench.runtime.ncnn.param import read_param
 
 if TYPE_CHECKING:
     import torch
 
 FILES = {"param": "model.ncnn.param", "bin": "model.ncnn.bin", "pnnx_param": "model.pnnx.param"}
+SIDECAR = "sidecar.json"
 TIMEOUT_S = 300.0
 _DROPPED = re.compile(r"^ignore (?P<op>\S+) (?P<name>\S+)", re.MULTILINE)
 _LITTLE_SPACE_BYTES = 1 << 20
@@ -53,28 +57,12 @@ def export_ncnn(
         log = _pnnx(inputs, work, half=precision == "fp16")
         _refuse_dropped(work / FILES["param"], log)
         _require_loadable(work, len(inputs), len(outputs))
+        sidecar = ncnn_sidecar(module, inputs, work / FILES["param"], work / FILES["bin"])
+        with full_disk_is_said(folder):
+            (folder / SIDECAR).write_bytes(encode(sidecar))
         for file in FILES.values():
             shutil.move(work / file, folder / file)
-    return dict(FILES)
-
-
-def layers_of(param: Path) -> list[tuple[str, str, list[str], list[str], str]]:
-    """The layers of a .param file: type, name, inputs, outputs, parameters. Raises ConversionFailed when it is none."""
-    lines = param.read_text(encoding="utf-8", errors="replace").splitlines()
-    if len(lines) < 3 or lines[0].strip() != "7767517":
-        raise ConversionFailed(f"{param.name} is not an ncnn .param file", hint="give a text .param, not a .param.bin")
-    layers = []
-    for line in lines[2:]:
-        words = line.split()
-        if not words:
-            continue
-        try:
-            ins, outs = int(words[2]), int(words[3])
-            blobs = words[4 : 4 + ins + outs]
-        except (IndexError, ValueError) as error:
-            raise ConversionFailed(f"{param.name}: cannot read {line[:80]!r}", hint="the file is damaged") from error
-        layers.append((words[0], words[1], blobs[:ins], blobs[ins:], " ".join(words[4 + ins + outs :])))
-    return layers
+    return FILES | {"sidecar": SIDECAR}
 
 
 def _trace(module: torch.nn.Module, inputs: Sequence[TensorSpec], path: Path) -> None:
@@ -136,7 +124,7 @@ def _element(spec: TensorSpec) -> str:
 def _refuse_dropped(param: Path, log: str) -> None:
     """Raises ConversionFailed for an operator that pnnx left behind: ncnn's own layer types have no dot in them."""
     dropped = {found["op"]: found["name"] for found in _DROPPED.finditer(log)}
-    for kind, name, *_rest in layers_of(param):
+    for kind, name, *_rest in read_param(param):
         if "." in kind or "::" in kind:
             dropped.setdefault(kind, name)
     if dropped:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from edgebench.errors import ConversionFailed, DynamicShape, ModelError, UnsupportedOperator
 from edgebench.export.imported import Imported
-from edgebench.export.ncnn import FILES, layers_of
+from edgebench.export.ncnn import FILES
 from edgebench.export.ncnn_probe import extract, probe
 from edgebench.export.reference import make_inputs
 from edgebench.files import full_disk_is_said
 from edgebench.records import TensorSpec
+from edgebench.runtime.ncnn.param import read_param
 
 # How ncnn tags a weight that is stored in half precision (modelbin.cpp); converters store all weights alike.
 _HALF_TAG = (0x01306B47).to_bytes(4, "little")
@@ -32,7 +33,7 @@ def import_ncnn(param: Path, input_size: tuple[int, ...] | None, folder: Path) -
     """
     weights = param.with_suffix(".bin")
     try:
-        layers = layers_of(param)
+        layers = read_param(param)
     except ConversionFailed as error:
         raise ModelError(error.message, hint=error.hint) from error
     found = probe(param, weights)

@@ -54,6 +54,8 @@ class Conditions:
             "artifact": artifact.key,
             "runtime": self.runtime.name,
             "version": self.runtime.version(),
+            # Two builds of one version may differ; the harness's path names its content.
+            "agent": self.runtime.agent_command(),
             "options": self.runtime.options(artifact.precision, self.threads),
             "threads": self.threads,
             "device": self.device.id,

@@ -73,7 +73,7 @@ def prepare(request: Request, bench: Bench) -> Prepared:
     models = [model for name in request.models for model in resolve_model(name)]
     runtimes = [get_runtime(name) for name in request.runtimes]
     for runtime in runtimes:
-        runtime.require_installed()
+        runtime.require_installed(bench.emit)
     prepared = Prepared()
     for model in models:
         fitting = _runtimes_for(model, runtimes, request)

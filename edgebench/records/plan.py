@@ -53,13 +53,15 @@ class Plan(Record, frozen=True, kw_only=True):
     """One launch.
 
     ``mode``: *measure* times, *profile* times layers (never a latency), *verify* runs every batch once and writes the
-    outputs, *canary* loads nothing and runs the canaries alone. The agent writes its trace to ``trace_path`` and any file
-    (outputs, the optimised graph) into ``work_dir``. It ends itself after ``deadline_s``.
+    outputs, *canary* loads nothing and runs the canaries alone, *pair* times two artifacts in one process, iteration by
+    iteration and each alone. The agent writes its trace to ``trace_path`` and any file (outputs, the optimised graph) into
+    ``work_dir``. It ends itself after ``deadline_s``; with a ``heartbeat_path`` (sustained runs) it ends instead once that
+    file was not renewed for ``heartbeat_max_age_s``.
     """
 
     schema: int = PLAN_SCHEMA
     plan_id: str
-    mode: Literal["measure", "profile", "verify", "canary"]
+    mode: Literal["measure", "profile", "verify", "canary", "pair"]
     runtime: str
     artifacts: tuple[PlannedArtifact, ...]
     options: dict[str, Option] = {}
@@ -68,6 +70,8 @@ class Plan(Record, frozen=True, kw_only=True):
     schedule: Schedule = Schedule()
     deadline_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     canary_library: str | None = None
+    heartbeat_path: str | None = None
+    heartbeat_max_age_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
     thermal_zones: dict[str, str] = {}
     work_dir: str
     trace_path: str

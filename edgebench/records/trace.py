@@ -65,17 +65,37 @@ class WarmupRow(Record, frozen=True, kw_only=True, tag_field="type", tag="warmup
 
 
 class IterationsRow(Record, frozen=True, kw_only=True, tag_field="type", tag="iterations"):
-    """A block of timed iterations between two canaries: ns per stage, the core each ran on, and how many were dropped."""
+    """A block of timed iterations between two canaries: ns per stage, the core each ran on, and how many were dropped.
+
+    ``interleaved`` iterations alternated with those of another artifact: only ratios come from them.
+    """
 
     artifact: int
     t_ns: int
     stages: dict[str, tuple[int, ...]]
     cores: tuple[int, ...]
     dropped: int
+    interleaved: bool = False
+
+
+class SensorsRow(Record, frozen=True, kw_only=True, tag_field="type", tag="sensors"):
+    """What is read while a launch runs, on which ``cores`` (none: only between two blocks), and what one read costs.
+
+    ``left_out`` names what cannot be read, or costs too much to be.
+    """
+
+    t_ns: int
+    period_ms: int
+    cores: tuple[int, ...]
+    read_cost_ns: dict[str, int]
+    left_out: tuple[str, ...]
 
 
 class TelemetryRow(Record, frozen=True, kw_only=True, tag_field="type", tag="telemetry"):
-    """What the device said between two blocks. Counters are totals since the process or the machine started."""
+    """What the device said. Counters are totals since the process or the machine started.
+
+    ``battery_current_ua`` has the sign that the device gives it: makers do not agree on which way is charging.
+    """
 
     t_ns: int
     frequency_khz: dict[str, int]
@@ -84,6 +104,8 @@ class TelemetryRow(Record, frozen=True, kw_only=True, tag_field="type", tag="tel
     involuntary_switches: int | None
     major_faults: int | None
     cpu_time_ns: int | None
+    battery_current_ua: int | None = None
+    battery_voltage_uv: int | None = None
 
 
 class OutputRow(Record, frozen=True, kw_only=True, tag_field="type", tag="output"):
@@ -142,6 +164,7 @@ class EndRow(Record, frozen=True, kw_only=True, tag_field="type", tag="end"):
 
 TraceRow = (
     HeaderRow
+    | SensorsRow
     | LoadRow
     | CanaryRow
     | WarmupRow

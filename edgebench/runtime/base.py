@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Protocol
 
 from edgebench.errors import NotInstalled
+from edgebench.events import Emit
 from edgebench.records import Artifact, LayersRow, Plan, ProfileRecord, Trace
 from edgebench.records.plan import Option
 
@@ -27,8 +29,11 @@ class Runtime(Protocol):
     not_profiled: str | None
     """Why there are no layers on this runtime, or None where there are."""
 
-    def require_installed(self) -> None:
-        """Raises NotInstalled with the command that installs it."""
+    def require_installed(self, emit: Emit) -> None:
+        """Makes ready what can be made ready here. Raises NotInstalled with the command that installs the rest."""
+
+    def agent_command(self) -> list[str]:
+        """What starts its agent on this machine; the path of the plan follows."""
 
     def version(self) -> str:
         """The version that a launch will load, without importing it."""
@@ -41,6 +46,9 @@ class Runtime(Protocol):
 
     def attribute(self, artifact: Artifact, folder: Path, layers: LayersRow) -> ProfileRecord:
         """Credits the kernels of a profile launch to the modules of the artifact in ``folder``."""
+
+
+PYTHON_AGENT = [sys.executable, "-m", "edgebench.agent"]
 
 
 def require_package(package: str, install: str) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Protocol
 
 from edgebench.errors import EdgebenchError, InvalidFile, LaunchFailed, UnsupportedOperator
+from edgebench.events import ignore
 from edgebench.files import write_atomic
 from edgebench.records import Artifact, ErrorRow, HeaderRow, Plan, PlannedArtifact, TensorFile, Trace
 from edgebench.records.codec import decode_trace, encode
 from edgebench.runtime import get_runtime
+from edgebench.runtime.base import PYTHON_AGENT
 from edgebench.transport.local import Completed
 
 # The agent ends itself at its deadline, the kernel ends it 2 s later: past this it is stuck beyond both.
@@ -33,7 +35,7 @@ class Transport(Protocol):
 
 
 class HostLauncher:
-    """Starts the Python agent beside the model on this machine."""
+    """Starts a runtime's agent beside the model on this machine."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -51,7 +53,7 @@ class HostLauncher:
         # A probe uses its folder again: the last launch's trace must not pass for this one's.
         trace_path.unlink(missing_ok=True)
         completed = self._transport.run(
-            [sys.executable, "-m", "edgebench.agent", str(plan_path)],
+            [*_agent_command(plan), str(plan_path)],
             timeout_s=plan.deadline_s + GRACE_S,
             cwd=folder,
             env=agent_environment(plan.threads),
@@ -109,6 +111,11 @@ def agent_environment(threads: int) -> dict[str, str]:
     }
 
 
+def _agent_command(plan: Plan) -> list[str]:
+    """The canaries alone need no runtime: the Python agent runs them."""
+    return PYTHON_AGENT if plan.mode == "canary" else get_runtime(plan.runtime).agent_command()
+
+
 def _read(path: Path) -> Trace | None:
     try:
         data = path.read_bytes()
@@ -126,7 +133,7 @@ def _reported(row: ErrorRow, plan: Plan, stderr: Path) -> EdgebenchError:
         return UnsupportedOperator(row.message, hint="choose another --runtime, or replace that operator in the model")
     if row.code == "not_installed":
         # Raises NotInstalled with the command; what is installed and yet does not import falls through.
-        get_runtime(plan.runtime).require_installed()
+        get_runtime(plan.runtime).require_installed(ignore)
     return LaunchFailed(f"{row.code}: {row.message}", hint=f"what the agent said is in {stderr}")
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgebench.errors import LaunchFailed, NotInstalled
 
@@ -65,6 +67,49 @@ class LocalTransport:
         return Completed(process.returncode, timed_out, tail(stdout), tail(stderr))
 
 
+def run_to_end(
+    argv: Sequence[str], log: Path, timeout_s: float, *, on_line: Callable[[str], None] | None = None
+) -> int | None:
+    """Runs a tool of this machine (a compiler, a client), its output into ``log`` and line by line to ``on_line``.
+
+    Returns its exit status, None where it was killed at ``timeout_s``. It gets a process group of its own, which is gone
+    when this returns, however it does. Raises NotInstalled where there is no such program.
+    """
+    with log.open("w", encoding="utf-8") as file:
+        try:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise NotInstalled(f"there is no program {argv[0]}", hint=f"install {argv[0]}, or mend PATH") from error
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            _signal_group(process)
+
+        timer = threading.Timer(timeout_s, end)
+        timer.start()
+        try:
+            for line in process.stdout or ():
+                file.write(line)
+                if on_line is not None:
+                    on_line(line)
+            process.wait()
+        finally:
+            timer.cancel()
+            _kill_group(process)
+            if process.stdout is not None:
+                process.stdout.close()
+    return None if late.is_set() else process.returncode
+
+
 def tail(path: Path, limit_bytes: int = TAIL_BYTES) -> str:
     """The last ``limit_bytes`` of a text file, whatever bytes it holds; empty where there is none."""
     try:
@@ -84,15 +129,19 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
     return False
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    # Also after a normal end: the group may hold children of the program that outlived it. The group's number cannot
-    # have been given to anyone else while a member lives, and with none left there is nobody to signal.
+def _signal_group(process: subprocess.Popen[Any]) -> None:
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         pass  # the whole group is gone, which is what was wanted
     except PermissionError as error:
         raise LaunchFailed(f"cannot end process group {process.pid}", hint="end it by hand") from error
+
+
+def _kill_group(process: subprocess.Popen[Any]) -> None:
+    # Also after a normal end: the group may hold children of the program that outlived it. The group's number cannot
+    # have been given to anyone else while a member lives, and with none left there is nobody to signal.
+    _signal_group(process)
     try:
         process.wait(_REAP_S)
     except subprocess.TimeoutExpired as error:

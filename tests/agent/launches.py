@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
@@ -15,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgebench.records import Plan, PlannedArtifact, Schedule, TensorFile, Trace
 from edgebench.records.codec import decode_trace, encode
 from edgebench.runtime import get_runtime
+from edgebench.runtime.base import PYTHON_AGENT
 from edgebench.runtime.launcher import agent_environment
 
 CORE = max(os.sched_getaffinity(0))
@@ -99,7 +99,7 @@ def run_agent(wanted: Plan) -> tuple[int, Trace]:
     path = folder / "plan.json"
     path.write_bytes(encode(wanted))
     done = subprocess.run(
-        [sys.executable, "-m", "edgebench.agent", str(path)],
+        [*(PYTHON_AGENT if wanted.mode == "canary" else get_runtime(wanted.runtime).agent_command()), str(path)],
         env=agent_environment(wanted.threads),
         cwd=folder,
         capture_output=True,

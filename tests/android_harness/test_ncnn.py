@@ -1,14 +1,32 @@
-"""ncnn through the agent, with graphs small enough to write by hand."""
+"""ncnn through the harness, with graphs small enough to write by hand; every line it writes is decoded strictly."""
 
 from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from edgebench.agent.sessions.ncnn import _in_order
-from edgebench.records import IterationsRow, LoadRow, OutputRow
-from tests.agent.launches import ncnn_net, output, plan, run_agent, tensor
+from edgebench.device.canary_build import canary_library
+from edgebench.records import (
+    CanaryRow,
+    EndRow,
+    HeaderRow,
+    IterationsRow,
+    LayersRow,
+    LoadRow,
+    OutputRow,
+    SensorsRow,
+    TelemetryRow,
+)
+from edgebench.records.codec import decode_trace, encode
+from edgebench.runtime import get_runtime
+from tests.agent.launches import QUICK, ncnn_net, output, plan, run_agent, tensor
 
 RELU = """
 Input in0 0 1 in0
@@ -44,12 +62,6 @@ def test_inputs_go_by_pnnxs_numbers_and_not_by_their_place_in_the_file(tmp_path)
     _, trace = run_agent(replace(wanted, artifacts=(replace(wanted.artifacts[0], batches=(batch,)),)))
     row = trace.of(OutputRow)[0]
     np.testing.assert_array_equal(output(row.path, row.shape), left - right)
-
-
-def test_blobs_are_ordered_by_number_and_foreign_names_are_left_alone():
-    assert _in_order(["in10", "in2", "in0"]) == ["in0", "in2", "in10"]
-    assert _in_order(["data", "aux"]) == ["data", "aux"]
-    assert _in_order(["score3", "box1"]) == ["score3", "box1"]
 
 
 def test_ncnn_is_timed_in_fp32_with_every_option_read_back(tmp_path):
@@ -89,3 +101,112 @@ def test_missing_weights_are_a_load_error(tmp_path):
     files = ncnn_net(tmp_path, RELU, 2) | {"bin": str(tmp_path / "gone.bin")}
     _, trace = run_agent(plan(tmp_path, "verify", files, runtime="ncnn"))
     assert trace.error is not None and trace.error.code == "load_failed"
+
+
+def test_a_measure_launch_writes_its_rows_in_the_order_of_the_python_agent(tmp_path):
+    status, trace = run_agent(plan(tmp_path, "measure", ncnn_net(tmp_path, RELU, 2), runtime="ncnn"))
+    assert status == 0, trace.error
+    kinds = [type(row) for row in trace.rows if not isinstance(row, TelemetryRow)]
+    assert kinds[:4] == [HeaderRow, SensorsRow, LoadRow, CanaryRow]
+    assert kinds[-2:] == [CanaryRow, EndRow]
+    assert trace.header.agent == "native" and trace.header.canary_source == "library"
+    end = trace.of(EndRow)[0]
+    assert end.rows == len(trace.rows) - 1
+    assert end.iterations == sum(len(row.stages["net"]) for row in trace.of(IterationsRow)) >= QUICK.iterations_min
+
+
+def test_iterations_after_a_canary_are_dropped_and_those_after_the_warm_up_are_not(tmp_path):
+    _, trace = run_agent(plan(tmp_path, "measure", ncnn_net(tmp_path, RELU, 2), runtime="ncnn"))
+    blocks = trace.of(IterationsRow)
+    assert len(blocks) >= 2
+    assert [block.dropped for block in blocks] == [0] + [QUICK.drop_after_canary] * (len(blocks) - 1)
+    assert all(len(block.cores) == len(block.stages["net"]) >= 1 for block in blocks)
+    assert len(trace.of(CanaryRow)) == len(blocks) + 1
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_thread_but_the_watch_runs_where_the_plan_says(tmp_path, threads):
+    cores = tuple(sorted(os.sched_getaffinity(0)))[-threads:]
+    wanted = plan(tmp_path, "measure", ncnn_net(tmp_path, RELU, 2), runtime="ncnn", threads=threads, cores=cores)
+    status, trace = run_agent(wanted)
+    assert status == 0, trace.error
+    assert trace.header.cores_allowed == cores
+    load = trace.of(LoadRow)[0]
+    assert load.resolved["num_threads"] == threads
+    assert load.resolved["cores"] == ",".join(map(str, cores))
+    assert {core for block in trace.of(IterationsRow) for core in block.cores} <= set(cores)
+    assert not set(trace.of(SensorsRow)[0].cores) & set(cores)
+
+
+def test_layers_are_timed_in_every_iteration_and_only_in_profile_launches(tmp_path):
+    files = ncnn_net(tmp_path, MINUS + "ReLU relu 1 1 out0 out1\n", 4)
+    batch = (tensor(tmp_path, "a", np.ones((1, 64), np.float32)), tensor(tmp_path, "b", np.ones((1, 64), np.float32)))
+    wanted = plan(tmp_path, "profile", files, runtime="ncnn")
+    status, trace = run_agent(replace(wanted, artifacts=(replace(wanted.artifacts[0], batches=(batch,)),)))
+    assert status == 0, trace.error
+    row = trace.of(LayersRow)[0]
+    assert [(layer.name, layer.op) for layer in row.layers] == [("minus", "BinaryOp"), ("relu", "ReLU")]
+    assert {len(layer.times_ns) for layer in row.layers} == {len(row.total_ns)}
+    for index, total_ns in enumerate(row.total_ns):
+        assert sum(layer.times_ns[index] for layer in row.layers) <= total_ns
+    assert not trace.of(IterationsRow), "a profile is never a latency"
+
+
+def test_a_pair_is_timed_alone_and_then_in_turns(tmp_path):
+    (tmp_path / "other").mkdir()
+    wanted = plan(tmp_path, "measure", ncnn_net(tmp_path, RELU, 2), runtime="ncnn")
+    other = replace(wanted.artifacts[0], key="other", files=ncnn_net(tmp_path / "other", RELU, 2))
+    status, trace = run_agent(replace(wanted, mode="pair", artifacts=(wanted.artifacts[0], other)))
+    assert status == 0, trace.error
+    assert [row.artifact for row in trace.of(LoadRow)] == [0, 1]
+    alone = [row for row in trace.of(IterationsRow) if not row.interleaved]
+    turns = [row for row in trace.of(IterationsRow) if row.interleaved]
+    assert {row.artifact for row in alone} == {0, 1}
+    assert [row.artifact for row in turns] == [0, 1] * (len(turns) // 2)
+    for first, second in zip(turns[::2], turns[1::2], strict=True):
+        assert len(first.stages["net"]) == len(second.stages["net"]) >= 1
+
+
+def test_a_hung_launch_ends_at_its_deadline_with_the_reason_on_disk(tmp_path):
+    schedule = replace(QUICK, measure_ms=60_000, iterations_max=100_000_000)
+    wanted = plan(tmp_path, "measure", ncnn_net(tmp_path, RELU, 2), runtime="ncnn", schedule=schedule, deadline_s=1.0)
+    status, trace = run_agent(wanted)
+    assert status == 1 and trace.error is not None
+    assert (trace.error.code, trace.error.message) == ("deadline", "the plan's deadline of 1 s passed")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_an_ended_launch_says_by_which_signal(tmp_path, number):
+    schedule = replace(QUICK, measure_ms=60_000, iterations_max=100_000_000)
+    wanted = plan(tmp_path, "measure", ncnn_net(tmp_path, RELU, 2), runtime="ncnn", schedule=schedule)
+    (tmp_path / "plan.json").write_bytes(encode(wanted))
+    process = subprocess.Popen([*get_runtime("ncnn").agent_command(), str(tmp_path / "plan.json")])
+    try:
+        _wait_for(tmp_path / "trace.jsonl", b'"warmup"')
+        process.send_signal(number)
+        assert process.wait(10) == 1
+    finally:
+        process.kill()
+    trace = decode_trace((tmp_path / "trace.jsonl").read_bytes(), path="trace.jsonl")
+    assert trace.error is not None and trace.error.code == "terminated"
+    assert str(int(number)) in trace.error.message
+
+
+def test_both_agents_canaries_are_the_same_work(tmp_path):
+    _, native = run_agent(plan(tmp_path / "native", "measure", ncnn_net(tmp_path, RELU, 2), runtime="ncnn"))
+    library = canary_library()
+    if library is None:
+        pytest.skip("no compiler for the Python agent's canary library")
+    _, python = run_agent(plan(tmp_path / "python", "measure", canary_library=str(library)))
+    assert native.header.canary_source == python.header.canary_source == "library"
+    for name in ("clock_ns", "throughput_ns"):
+        fastest = [min(getattr(row, name) for row in trace.of(CanaryRow)) for trace in (native, python)]
+        # Not a time: another chain or count would differ by a factor.
+        assert 0.5 < fastest[0] / fastest[1] < 2
+
+
+def _wait_for(path: Path, text: bytes) -> None:
+    until = time.monotonic() + 20
+    while not (path.exists() and text in path.read_bytes()):
+        assert time.monotonic() < until, "the launch never got there"
+        time.sleep(0.02)

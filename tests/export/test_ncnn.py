@@ -9,11 +9,12 @@ from torch import nn
 from edgebench.catalog import resolve_model
 from edgebench.errors import ConversionFailed, UsageError
 from edgebench.export import ncnn
-from edgebench.export.ncnn import export_ncnn, layers_of
+from edgebench.export.ncnn import export_ncnn
 from edgebench.export.ncnn_probe import probe
 from edgebench.export.pipeline import obtain
 from edgebench.files import cache_root
 from edgebench.records import TensorSpec
+from edgebench.runtime.ncnn.param import read_param
 from tests.export.conftest import Made
 from tests.export.networks import SIDE
 
@@ -26,7 +27,7 @@ def test_converted_network_loads_and_keeps_pnnx_own_graph_with_module_names(resi
 
     roles = {file.role: folder / file.path for file in artifact.files}
     assert probe(roles["param"], roles["bin"]).loads
-    assert [kind for kind, *_ in layers_of(roles["param"])].count("Convolution") == 4
+    assert [kind for kind, *_ in read_param(roles["param"])].count("Convolution") == 4
     assert "stem.act" in roles["pnnx_param"].read_text()
 
 

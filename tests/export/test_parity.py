@@ -15,11 +15,11 @@ from onnx import numpy_helper
 from edgebench.errors import LaunchFailed, ParityFailed
 from edgebench.export.compare import relative_error
 from edgebench.export.locate import locate
-from edgebench.export.ncnn import layers_of
 from edgebench.export.parity import TOLERANCE_RELATIVE, Conditions, check_parity
 from edgebench.export.reference import read_tensor
 from edgebench.records import Artifact, ParityCheck
 from edgebench.runtime import RUNTIMES, get_runtime
+from edgebench.runtime.ncnn.param import read_param
 from tests.export.conftest import Bench, Made
 
 FORMATS = {"onnxruntime": "onnx", "ncnn": "ncnn", "torch": "torch"}
@@ -40,7 +40,7 @@ def damage_onnx(folder: Path, weight: str, factor: float) -> None:
 def damage_ncnn(folder: Path, layer: int) -> None:
     """Doubles the weights of one convolution; each weight is a tag of four bytes, then floats, then its bias."""
     sizes = []
-    for kind, _name, _ins, _outs, values in layers_of(folder / "model.ncnn.param"):
+    for kind, _name, _ins, _outs, values in read_param(folder / "model.ncnn.param"):
         if kind == "Convolution":
             parameters = dict(word.split("=") for word in values.split())
             sizes.append((int(parameters["6"]), int(parameters["0"])))

@@ -113,6 +113,13 @@ TRACE = r.Trace(
             cores_allowed=(0,),
             canary_source="library",
         ),
+        r.SensorsRow(
+            t_ns=1_500,
+            period_ms=500,
+            cores=(1,),
+            read_cost_ns={"temperature cpu": 9_000},
+            left_out=("battery voltage",),
+        ),
         r.LoadRow(
             artifact=0,
             t_ns=2_000,

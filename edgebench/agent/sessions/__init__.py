@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Protocol, Un
 
 from ..wire import AgentError, Json
 
-NAMES = ("onnxruntime", "ncnn", "torch")
+NAMES = ("onnxruntime", "torch")
 
 
 class Request(NamedTuple):

@@ -1,14 +1,16 @@
-"""ncnn on the CPU through its Python wheel: .param and .bin, whole networks only."""
+"""ncnn on the CPU through the native harness: .param and .bin."""
 
 from __future__ import annotations
 
-from importlib import metadata
+from functools import cache
 from pathlib import Path
 
-from edgebench.errors import PrecisionRefused, UsageError
+from edgebench.errors import NotInstalled, PrecisionRefused
+from edgebench.events import Emit, ignore
 from edgebench.records import Artifact, LayersRow, ProfileRecord
 from edgebench.records.plan import Option
-from edgebench.runtime.base import is_x86, require_package
+from edgebench.runtime.base import is_x86
+from edgebench.runtime.harness_build import NCNN_VERSION, Harness, build_harness, find_harness, host_abi
 
 # Where ncnn's convolutions have fp16 kernels: 64-bit ARM with asimdhp (the agent reads back whether the core has it).
 _FP16_MACHINES = ("aarch64", "arm64")
@@ -19,17 +21,19 @@ class Ncnn:
 
     name = "ncnn"
     format = "ncnn"
-    not_profiled: str | None = (
-        "layers on ncnn need the native harness, which is not built yet; its Python wheel times whole networks only"
-    )
+    not_profiled: str | None = None
 
-    def require_installed(self) -> None:
-        """Raises NotInstalled."""
-        require_package("ncnn", "pip install ncnn")
+    def require_installed(self, emit: Emit) -> None:
+        """Builds the harness where it is not there yet. Raises NotInstalled with what that needs."""
+        _harness(emit)
+
+    def agent_command(self) -> list[str]:
+        """The native harness."""
+        return [str(_harness(ignore).path)]
 
     def version(self) -> str:
-        """The installed distribution's version."""
-        return metadata.version("ncnn")
+        """The version that the harness holds."""
+        return NCNN_VERSION
 
     def check_precision(self, precision: str, machine: str) -> None:
         """fp32, and fp16 where the convolutions compute in it. Raises PrecisionRefused.
@@ -64,6 +68,16 @@ class Ncnn:
         }
 
     def attribute(self, artifact: Artifact, folder: Path, layers: LayersRow) -> ProfileRecord:
-        """Raises UsageError with ``not_profiled``."""
-        del artifact, folder, layers
-        raise UsageError(str(self.not_profiled), hint="profile with --runtime onnxruntime")
+        """See attribution.attribute."""
+        from edgebench.runtime.ncnn.attribution import attribute
+
+        return attribute(artifact, folder, layers)
+
+
+@cache
+def _harness(emit: Emit) -> Harness:
+    """The harness of this machine. Raises NotInstalled."""
+    abi = host_abi()
+    if abi is None:
+        raise NotInstalled("there is no harness for this processor", hint="leave ncnn out: --runtime onnxruntime")
+    return find_harness(abi) or build_harness(abi, emit)

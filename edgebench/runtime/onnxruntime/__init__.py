@@ -6,9 +6,10 @@ from importlib import metadata
 from pathlib import Path
 
 from edgebench.errors import PrecisionRefused
+from edgebench.events import Emit
 from edgebench.records import Artifact, LayersRow, ProfileRecord
 from edgebench.records.plan import Option
-from edgebench.runtime.base import is_x86, require_package
+from edgebench.runtime.base import PYTHON_AGENT, is_x86, require_package
 
 
 class OnnxRuntime:
@@ -18,9 +19,14 @@ class OnnxRuntime:
     format = "onnx"
     not_profiled: str | None = None
 
-    def require_installed(self) -> None:
+    def require_installed(self, emit: Emit) -> None:
         """Raises NotInstalled."""
+        del emit
         require_package("onnxruntime", "pip install onnxruntime")
+
+    def agent_command(self) -> list[str]:
+        """The Python agent."""
+        return PYTHON_AGENT
 
     def version(self) -> str:
         """The installed distribution's version."""

@@ -6,9 +6,10 @@ from importlib import metadata
 from pathlib import Path
 
 from edgebench.errors import PrecisionRefused, UsageError
+from edgebench.events import Emit
 from edgebench.records import Artifact, LayersRow, ProfileRecord
 from edgebench.records.plan import Option
-from edgebench.runtime.base import require_package
+from edgebench.runtime.base import PYTHON_AGENT, require_package
 
 
 class Torch:
@@ -18,9 +19,14 @@ class Torch:
     format = "torch"
     not_profiled: str | None = "torch eager is the reference row; layers are profiled on onnxruntime"
 
-    def require_installed(self) -> None:
+    def require_installed(self, emit: Emit) -> None:
         """Raises NotInstalled."""
+        del emit
         require_package("torch", "pip install 'edgebench[export]'")
+
+    def agent_command(self) -> list[str]:
+        """The Python agent."""
+        return PYTHON_AGENT
 
     def version(self) -> str:
         """The installed distribution's version."""

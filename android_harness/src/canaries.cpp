@@ -1,0 +1,65 @@
+#include "canaries.h"
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "clock.h"
+
+extern "C" {
+void edgebench_canary_prepare(void);
+int64_t edgebench_canary_memory_bytes(void);
+void edgebench_canary_clock(int blocks, int64_t* ns);
+void edgebench_canary_throughput(int blocks, int64_t* ns);
+void edgebench_canary_memory(int blocks, int64_t* ns);
+}
+
+namespace edgebench {
+namespace {
+
+// The same as in edgebench/agent/canary.py; tests/android_harness hold the two against each other.
+constexpr int kClockBlocks = 7;
+constexpr int kThroughputBlocks = 7;
+constexpr int kMemoryBlocks = 9;
+constexpr double kSettleRatio = 0.995;
+constexpr int kSettleBlocks = 8;
+
+std::vector<int64_t> blocks(void (*canary)(int, int64_t*), int count) {
+    std::vector<int64_t> ns(static_cast<size_t>(count));
+    canary(count, ns.data());
+    return ns;
+}
+
+}  // namespace
+
+Canaries::Canaries() { edgebench_canary_prepare(); }
+
+int64_t Canaries::settle(int64_t limit_ms) const {
+    const int64_t start = now_ns();
+    int64_t best = blocks(edgebench_canary_clock, 1)[0];
+    int steady = 0;
+    while (steady < kSettleBlocks && now_ns() - start < limit_ms * 1000000) {
+        const int64_t block = blocks(edgebench_canary_clock, 1)[0];
+        steady = static_cast<double>(block) < static_cast<double>(best) * kSettleRatio ? 0 : steady + 1;
+        best = std::min(best, block);
+    }
+    return now_ns() - start;
+}
+
+Json Canaries::read(const char* when, int64_t settle_ns) const {
+    const auto clock = blocks(edgebench_canary_clock, kClockBlocks);
+    auto throughput = blocks(edgebench_canary_throughput, kThroughputBlocks);
+    const auto memory = blocks(edgebench_canary_memory, kMemoryBlocks);
+    std::nth_element(throughput.begin(), throughput.begin() + kThroughputBlocks / 2, throughput.end());
+    return {
+        {"when", when},
+        {"settle_ns", settle_ns},
+        {"clock_ns", *std::min_element(clock.begin(), clock.end())},
+        {"throughput_ns", throughput[kThroughputBlocks / 2]},
+        {"memory_ns", std::accumulate(memory.begin(), memory.end(), int64_t{0}) / kMemoryBlocks},
+    };
+}
+
+int64_t Canaries::memory_bytes() const { return edgebench_canary_memory_bytes(); }
+
+}  // namespace edgebench

@@ -1,0 +1,283 @@
+#include "modes.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include "clock.h"
+#include "error.h"
+#include "layer.h"
+#include "layer_hook.h"
+
+namespace edgebench {
+namespace {
+
+// Enough for a median of each layer, little enough to stay quick to write: as in edgebench/agent/modes.py.
+constexpr int64_t kProfileIterationsMin = 30;
+constexpr int64_t kProfileIterationsMax = 200;
+
+void write_canaries(const Launch& launch, const char* when) {
+    const bool settles = std::strcmp(when, "before") == 0;
+    const int64_t settle_ns = settles ? launch.canaries->settle(launch.plan.schedule.settle_max_ms) : 0;
+    const int64_t at_ns = now_ns();
+    Json row = launch.canaries->read(when, settle_ns);
+    row["t_ns"] = at_ns;
+    launch.trace.row("canaries", std::move(row));
+}
+
+void write_telemetry(const Launch& launch) {
+    launch.watch.drain();
+    launch.trace.row("telemetry", launch.sensors.read());
+}
+
+std::unique_ptr<NcnnSession> load(const Launch& launch, size_t index) {
+    if (launch.plan.runtime != "ncnn") throw AgentError("bad_plan", "this harness runs ncnn, not " + launch.plan.runtime);
+    const int64_t start = now_ns();
+    auto session = std::make_unique<NcnnSession>(launch.plan.artifacts[index], launch.plan.options, launch.plan.threads);
+    const int64_t loaded = now_ns();
+    session->feed(launch.plan.artifacts[index].batches[0]);
+    // One inference starts the runtime's threads, so that where they may run can be read back.
+    session->run();
+    Json resolved = session->resolved();
+    resolved["cores"] = joined(allowed_cores(launch.watch.thread_id()));
+    launch.trace.row("load", {
+                                 {"artifact", index},
+                                 {"t_ns", start},
+                                 {"import_ns", 0},
+                                 {"load_ns", loaded - start},
+                                 {"runtime_version", NcnnSession::version()},
+                                 {"precision_computed", session->precision_computed()},
+                                 {"resolved", resolved},
+                             });
+    return session;
+}
+
+void write_warm_up(const Launch& launch, size_t index, const Run& run) {
+    const Schedule& schedule = launch.plan.schedule;
+    const int64_t start = now_ns();
+    const auto [durations, settled] = warm_up(run, schedule.warmup_window, schedule.warmup_tolerance, schedule.warmup_max_ms);
+    launch.trace.row("warmup", {{"artifact", index}, {"t_ns", start}, {"iterations_ns", durations}, {"settled", settled}});
+}
+
+// The counted iterations of a block as a row.
+void write_block(const Launch& launch, size_t index, int64_t start, const Block& block, int64_t dropped) {
+    const auto from = static_cast<std::ptrdiff_t>(dropped);
+    const auto to = static_cast<std::ptrdiff_t>(block.count);
+    launch.trace.row("iterations", {
+                                       {"artifact", index},
+                                       {"t_ns", start},
+                                       {"stages", {{"net", std::vector<int64_t>(block.ns.begin() + from, block.ns.begin() + to)}}},
+                                       {"cores", std::vector<int>(block.cores.begin() + from, block.cores.begin() + to)},
+                                       {"dropped", dropped},
+                                   });
+}
+
+// Blocks between canaries until the schedule is over, each of one artifact.
+int64_t time_alone(const Launch& launch, size_t index, const Run& run, const Schedule& schedule) {
+    Progress progress(schedule);
+    Block block(static_cast<size_t>(schedule.iterations_max + schedule.drop_after_canary));
+    while (true) {
+        const int64_t dropped = progress.drop();
+        const int64_t start = now_ns();
+        timed_block(run, block, progress.most(), progress.least(), progress.limit_ns());
+        progress.take(static_cast<int64_t>(block.count), now_ns() - start);
+        write_block(launch, index, start, block, dropped);
+        write_telemetry(launch);
+        if (progress.done()) return progress.kept();
+        write_canaries(launch, "between");
+    }
+}
+
+int64_t measure(const Launch& launch) {
+    const auto session = load(launch, 0);
+    const Run run = [&] { session->run(); };
+    write_telemetry(launch);
+    write_canaries(launch, "before");
+    write_warm_up(launch, 0, run);
+    const int64_t kept = time_alone(launch, 0, run, launch.plan.schedule);
+    write_canaries(launch, "after");
+    write_telemetry(launch);
+    return kept;
+}
+
+Json layer_rows(const NcnnSession& session, size_t iterations) {
+    const auto& layers = session.net().layers();
+    const auto& records = layer_records();
+    if (layer_records_overflowed()) throw AgentError("internal", "more layer records than room for them");
+    std::map<const ncnn::Layer*, std::pair<std::vector<int64_t>, int64_t>> times;
+    for (const auto& record : records) {
+        auto& [ns, bytes] = times[record.layer];
+        ns.push_back(record.ns);
+        bytes = record.bytes;
+    }
+    Json rows = Json::array();
+    for (const ncnn::Layer* layer : layers) {
+        const auto found = times.find(layer);
+        // Inputs are no work: ncnn never runs them.
+        if (found == times.end()) continue;
+        const auto& [ns, bytes] = found->second;
+        if (ns.size() != iterations) {
+            throw AgentError("internal", "the layer " + layer->name + " ran " + std::to_string(ns.size()) + " times in " + std::to_string(iterations) + " iterations");
+        }
+        rows.push_back({{"name", layer->name}, {"op", layer->type}, {"times_ns", ns}, {"bytes_moved", bytes < 0 ? Json(nullptr) : Json(bytes)}});
+    }
+    return rows;
+}
+
+int64_t profile(const Launch& launch) {
+    const auto session = load(launch, 0);
+    const Run run = [&] { session->run(); };
+    const int64_t least = std::max(kProfileIterationsMin, launch.plan.schedule.iterations_min);
+    const int64_t most = std::max(kProfileIterationsMax, least);
+    Block block(static_cast<size_t>(most));
+    reserve_layer_records(static_cast<size_t>(most) * session->net().layers().size());
+    write_telemetry(launch);
+    write_canaries(launch, "before");
+    write_warm_up(launch, 0, run);
+    const int64_t start = now_ns();
+    record_layers(true);
+    timed_block(run, block, most, least, launch.plan.schedule.measure_ms * 1000000);
+    record_layers(false);
+    write_canaries(launch, "after");
+    write_telemetry(launch);
+    const std::vector<int64_t> total(block.ns.begin(), block.ns.begin() + static_cast<std::ptrdiff_t>(block.count));
+    launch.trace.row("layers", {
+                                   {"artifact", 0},
+                                   {"t_ns", start},
+                                   {"total_ns", total},
+                                   {"layers", layer_rows(*session, block.count)},
+                                   {"graph", nullptr},
+                               });
+    return static_cast<int64_t>(block.count);
+}
+
+void write_output(const Launch& launch, size_t index, size_t batch, size_t place, const std::string& name, const ncnn::Mat& mat) {
+    const std::string file = "artifact" + std::to_string(index) + "_batch" + std::to_string(batch) + "_output" + std::to_string(place) + ".raw";
+    const std::string path = launch.plan.work_dir + "/" + file;
+    if (mat.elempack != 1 || mat.elemsize != sizeof(float)) throw AgentError("run_failed", "the output " + name + " is not plain float32");
+    FILE* raw = fopen(path.c_str(), "wb");
+    if (raw == nullptr) throw AgentError("run_failed", path + ": " + std::strerror(errno));
+    const auto values = static_cast<size_t>(mat.w) * static_cast<size_t>(mat.h) * static_cast<size_t>(mat.d);
+    bool whole = true;
+    for (int channel = 0; channel < mat.c; ++channel) {
+        whole = fwrite(mat.channel(channel).data, sizeof(float), values, raw) == values && whole;
+    }
+    whole = fclose(raw) == 0 && whole;
+    if (!whole) throw AgentError("run_failed", path + ": " + std::strerror(errno));
+    std::vector<int> shape{1};
+    const std::array<int, 4> sides{mat.c, mat.d, mat.h, mat.w};
+    const std::array<bool, 4> there{mat.dims >= 3, mat.dims == 4, mat.dims >= 2, true};
+    for (size_t side = 0; side < sides.size(); ++side) {
+        if (there[side]) shape.push_back(sides[side]);
+    }
+    launch.trace.row("output", {{"artifact", index}, {"batch", batch}, {"name", name}, {"shape", shape}, {"dtype", "float32"}, {"path", path}});
+}
+
+int64_t verify(const Launch& launch) {
+    int64_t runs = 0;
+    for (size_t index = 0; index < launch.plan.artifacts.size(); ++index) {
+        const auto session = load(launch, index);
+        const auto& artifact = launch.plan.artifacts[index];
+        for (size_t batch = 0; batch < artifact.batches.size(); ++batch) {
+            session->feed(artifact.batches[batch]);
+            session->run();
+            const auto& outputs = session->outputs();
+            if (outputs.size() != artifact.outputs.size()) {
+                throw AgentError("bad_plan", std::to_string(outputs.size()) + " outputs where the plan names " + std::to_string(artifact.outputs.size()));
+            }
+            for (size_t place = 0; place < outputs.size(); ++place) {
+                write_output(launch, index, batch, place, artifact.outputs[place], outputs[place]);
+            }
+            ++runs;
+        }
+    }
+    return runs;
+}
+
+int64_t canary(const Launch& launch) {
+    write_telemetry(launch);
+    write_canaries(launch, "before");
+    write_telemetry(launch);
+    return 0;
+}
+
+// A B B A A B B A …: drift that is linear over four iterations falls on both alike.
+void time_interleaved(const Launch& launch, const std::array<Run, 2>& runs, const Schedule& schedule) {
+    Progress progress(schedule);
+    std::array<Block, 2> blocks{Block(static_cast<size_t>(schedule.iterations_max) + 2), Block(static_cast<size_t>(schedule.iterations_max) + 2)};
+    while (true) {
+        const int64_t dropped = progress.drop();
+        const int64_t start = now_ns();
+        const int64_t stop = start + progress.limit_ns();
+        blocks[0].count = blocks[1].count = 0;
+        bool first_is_a = true;
+        while (static_cast<int64_t>(blocks[0].count) < progress.most()) {
+            for (const size_t which : {size_t{first_is_a ? 0U : 1U}, size_t{first_is_a ? 1U : 0U}}) {
+                Block& block = blocks[which];
+                const int64_t from = now_ns();
+                runs[which]();
+                block.ns[block.count] = now_ns() - from;
+                block.cores[block.count] = sched_getcpu();
+                ++block.count;
+            }
+            first_is_a = !first_is_a;
+            if (now_ns() >= stop && static_cast<int64_t>(blocks[0].count) >= progress.least() && blocks[0].count % 2 == 0) break;
+        }
+        progress.take(static_cast<int64_t>(blocks[0].count), now_ns() - start);
+        for (size_t which = 0; which < 2; ++which) {
+            const auto from = static_cast<std::ptrdiff_t>(dropped);
+            const auto to = static_cast<std::ptrdiff_t>(blocks[which].count);
+            launch.trace.row("iterations", {
+                                               {"artifact", which},
+                                               {"t_ns", start},
+                                               {"stages", {{"net", std::vector<int64_t>(blocks[which].ns.begin() + from, blocks[which].ns.begin() + to)}}},
+                                               {"cores", std::vector<int>(blocks[which].cores.begin() + from, blocks[which].cores.begin() + to)},
+                                               {"dropped", dropped},
+                                               {"interleaved", true},
+                                           });
+        }
+        write_telemetry(launch);
+        if (progress.done()) return;
+        write_canaries(launch, "between");
+    }
+}
+
+// Two artifacts in one process: interleaved for the ratio, and a solo block of each to see whether they disturb each other.
+int64_t pair(const Launch& launch) {
+    const std::array<std::unique_ptr<NcnnSession>, 2> sessions{load(launch, 0), load(launch, 1)};
+    const std::array<Run, 2> runs{[&] { sessions[0]->run(); }, [&] { sessions[1]->run(); }};
+    Schedule solo = launch.plan.schedule;
+    solo.measure_ms = std::min(solo.measure_ms, solo.canary_every_ms);
+    write_telemetry(launch);
+    write_canaries(launch, "before");
+    int64_t kept = 0;
+    for (size_t index = 0; index < 2; ++index) {
+        write_warm_up(launch, index, runs[index]);
+        kept += time_alone(launch, index, runs[index], solo);
+        write_canaries(launch, "between");
+    }
+    time_interleaved(launch, runs, launch.plan.schedule);
+    write_canaries(launch, "after");
+    write_telemetry(launch);
+    return kept;
+}
+
+}  // namespace
+
+int64_t run_mode(const Launch& launch) {
+    switch (launch.plan.mode) {
+        case Mode::measure: return measure(launch);
+        case Mode::profile: return profile(launch);
+        case Mode::verify: return verify(launch);
+        case Mode::canary: return canary(launch);
+        case Mode::pair: return pair(launch);
+    }
+    throw AgentError("bad_plan", "this harness knows no such mode");
+}
+
+}  // namespace edgebench

@@ -1,0 +1,59 @@
+#include "trace.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+
+#include "clock.h"
+
+namespace edgebench {
+
+Trace::Trace(const std::string& path) : descriptor_(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644)) {
+    if (descriptor_ < 0) throw std::runtime_error(path + ": " + std::strerror(errno));
+}
+
+Trace::~Trace() { close(descriptor_); }
+
+void Trace::row(const char* type, Json fields) {
+    const bool last = std::strcmp(type, "end") == 0 || std::strcmp(type, "error") == 0;
+    if (std::strcmp(type, "output") != 0 && !fields.contains("t_ns")) fields["t_ns"] = now_ns();
+    fields["type"] = type;
+    // A runtime's text may hold any bytes: what is not UTF-8 is replaced, never a reason to lose the row.
+    const std::string line = fields.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    const std::lock_guard<std::mutex> held(mutex_);
+    if (closed_) return;
+    write_locked(line);
+    ++rows_;
+    if (!last) return;
+    closed_ = true;
+    if (fsync(descriptor_) != 0 && errno != EINVAL) throw std::runtime_error(std::string("fsync: ") + std::strerror(errno));
+}
+
+void Trace::error(const std::string& code, const std::string& message) noexcept {
+    try {
+        row("error", {{"code", code}, {"message", message}});
+    } catch (const std::exception& problem) {
+        const std::string text = std::string("cannot write the error row: ") + problem.what() + "\n";
+        if (write(STDERR_FILENO, text.data(), text.size()) < 0) return;
+    }
+}
+
+int64_t Trace::rows() const {
+    const std::lock_guard<std::mutex> held(mutex_);
+    return rows_;
+}
+
+void Trace::write_locked(const std::string& line) {
+    size_t written = 0;
+    while (written < line.size()) {
+        const ssize_t count = write(descriptor_, line.data() + written, line.size() - written);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) throw std::runtime_error(std::string("cannot write the trace: ") + std::strerror(errno));
+        written += static_cast<size_t>(count);
+    }
+}
+
+}  // namespace edgebench

@@ -1,0 +1,131 @@
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "device.h"
+#include "temporary.h"
+
+using edgebench::Json;
+using edgebench::Plan;
+using edgebench::Sensors;
+using edgebench::Trace;
+using edgebench::Watch;
+
+namespace {
+
+Plan plan_with(double deadline_s) {
+    Plan plan{};
+    plan.cores = {0};
+    plan.deadline_s = deadline_s;
+    return plan;
+}
+
+// Runs `work` in a process of its own under a watch; its exit status and the trace's last row.
+template <typename Work>
+std::pair<int, Json> watched(const Plan& plan, const Work& work) {
+    const Temporary folder;
+    const auto path = (folder.root / "trace.jsonl").string();
+    const pid_t child = fork();
+    if (child == 0) {
+        Trace trace(path);
+        const Watch watch(plan, trace, {0, 1});
+        work();
+        _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    const std::string text = Temporary::read(path);
+    return {status, text.empty() ? Json() : Json::parse(text)};
+}
+
+}  // namespace
+
+TEST_CASE("degrees are told from tenths and thousandths by their magnitude") {
+    CHECK(edgebench::celsius(45123) == doctest::Approx(45.123));
+    CHECK(edgebench::celsius(451) == doctest::Approx(45.1));
+    CHECK(edgebench::celsius(45) == doctest::Approx(45));
+    CHECK(edgebench::celsius(-20000) == doctest::Approx(-20));
+}
+
+TEST_CASE("sensors report what can be read and name what cannot") {
+    const Temporary root;
+    root.write("sys/devices/system/cpu/cpu4/cpufreq/scaling_cur_freq", "2850000\n");
+    root.write("sys/class/power_supply/battery/current_now", "-412000\n");
+    root.write("proc/stat", "cpu  9 9 9 9 9 9 9 900 0 0\ncpu4 1 2 3 4 5 6 7 50 0 0\ncpu5 1 2 3 4 5 6 7 70 0 0\n");
+    const auto zone = root.write("zone", "45123\n");
+    const auto nonsense = root.write("nonsense", "not a number\n");
+    const Sensors sensors({4}, {{"cpu", zone}, {"modem", nonsense}, {"gone", "/nowhere/temp"}}, root.root.string());
+    const Json row = sensors.read();
+    CHECK(row.at("frequency_khz") == Json{{"4", 2850000}});
+    CHECK(row.at("temperature_c").size() == 1);
+    CHECK(row.at("temperature_c").at("cpu").get<double>() == doctest::Approx(45.123));
+    CHECK(row.at("battery_current_ua") == -412000);
+    CHECK(row.at("battery_voltage_uv").is_null());
+    CHECK(row.at("steal_ms").get<double>() == doctest::Approx(50 * 1000.0 / static_cast<double>(sysconf(_SC_CLK_TCK))));
+    const Json described = sensors.described(500, {0});
+    CHECK(described.at("read_cost_ns").contains("temperature cpu"));
+    CHECK(described.at("left_out") == Json{"temperature gone", "temperature modem", "battery voltage_now"});
+}
+
+TEST_CASE("no more than four zones are read while a launch runs") {
+    const Temporary root;
+    std::map<std::string, std::string> zones;
+    for (int i = 0; i < 6; ++i) zones["zone" + std::to_string(i)] = root.write("zone" + std::to_string(i), "40000");
+    CHECK(Sensors({0}, zones, root.root.string()).temperatures().size() == 4);
+}
+
+TEST_CASE("the deadline ends a launch that hangs, with an error row") {
+    const auto [status, row] = watched(plan_with(0.2), [] { pause(); });
+    CHECK(WEXITSTATUS(status) == 1);
+    CHECK(row.at("code") == "deadline");
+    CHECK(row.at("message") == "the plan's deadline of 0.2 s passed");
+}
+
+TEST_CASE("a signal that ends a launch is written down, also when the main thread never returns") {
+    const auto [status, row] = watched(plan_with(30), [] {
+        kill(getpid(), SIGHUP);
+        pause();
+    });
+    CHECK(WEXITSTATUS(status) == 1);
+    CHECK(row.at("code") == "terminated");
+}
+
+TEST_CASE("a sustained launch ends itself once its heartbeat is stale or gone") {
+    const Temporary folder;
+    Plan plan = plan_with(0.1);  // a heartbeat takes the deadline's place
+    plan.heartbeat_path = (folder.root / "never written").string();
+    plan.heartbeat_max_age_s = 5;
+    const auto [status, row] = watched(plan, [] { pause(); });
+    CHECK(WEXITSTATUS(status) == 1);
+    CHECK(row.at("code") == "heartbeat");
+}
+
+TEST_CASE("a fresh heartbeat keeps a sustained launch alive past any deadline") {
+    const Temporary folder;
+    Plan plan = plan_with(0.1);
+    plan.heartbeat_path = folder.write("heartbeat", "");
+    plan.heartbeat_max_age_s = 60;
+    const auto [status, row] = watched(plan, [] { usleep(1200000); });
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0);
+    CHECK(row.is_null());
+}
+
+TEST_CASE("the threads of this process are pinned where asked, the watch apart") {
+    const Temporary folder;
+    const pid_t child = fork();
+    if (child == 0) {
+        const auto before = edgebench::pin({0});
+        Plan plan = plan_with(30);
+        Trace trace((folder.root / "trace.jsonl").string());
+        const Watch watch(plan, trace, before);
+        const bool pinned = edgebench::allowed_cores(watch.thread_id()) == std::vector<int>{0};
+        const bool apart = before.size() < 2 || edgebench::allowed_cores(0).size() == before.size();
+        _exit(pinned && apart ? 0 : 1);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    CHECK(status == 0);
+}

@@ -1,0 +1,72 @@
+#include <doctest/doctest.h>
+
+#include <thread>
+#include <vector>
+
+#include "temporary.h"
+#include "trace.h"
+
+using edgebench::Json;
+using edgebench::Trace;
+
+namespace {
+
+std::vector<Json> rows_in(const std::string& path) {
+    std::vector<Json> rows;
+    std::istringstream lines(Temporary::read(path));
+    for (std::string line; std::getline(lines, line);) rows.push_back(Json::parse(line));
+    return rows;
+}
+
+}  // namespace
+
+TEST_CASE("rows are stamped unless they bring their time, and output rows never are") {
+    const Temporary folder;
+    const auto path = (folder.root / "trace.jsonl").string();
+    Trace trace(path);
+    trace.row("load", {{"artifact", 0}});
+    trace.row("load", {{"t_ns", 7}});
+    trace.row("output", {{"name", "y"}});
+    const auto rows = rows_in(path);
+    CHECK(rows.at(0).at("t_ns").get<int64_t>() > 7);
+    CHECK(rows.at(1).at("t_ns") == 7);
+    CHECK_FALSE(rows.at(2).contains("t_ns"));
+    CHECK(trace.rows() == 3);
+}
+
+TEST_CASE("nothing follows an end or an error row") {
+    for (const char* last : {"end", "error"}) {
+        const Temporary folder;
+        const auto path = (folder.root / "trace.jsonl").string();
+        Trace trace(path);
+        trace.row(last, Json::object());
+        trace.row("load", Json::object());
+        trace.error("late", "nobody reads this");
+        CHECK(rows_in(path).size() == 1);
+    }
+}
+
+TEST_CASE("rows of two threads never mix") {
+    const Temporary folder;
+    const auto path = (folder.root / "trace.jsonl").string();
+    Trace trace(path);
+    const auto many = [&](const char* name) {
+        for (int i = 0; i < 500; ++i) trace.row("load", {{"text", std::string(300, name[0])}});
+    };
+    std::thread other(many, "b");
+    many("a");
+    other.join();
+    CHECK(rows_in(path).size() == 1000);
+}
+
+TEST_CASE("text that is not UTF-8 loses its bytes, never the row") {
+    const Temporary folder;
+    const auto path = (folder.root / "trace.jsonl").string();
+    Trace trace(path);
+    trace.error("load_failed", "\xff\xfe name");
+    CHECK(rows_in(path).at(0).at("code") == "load_failed");
+}
+
+TEST_CASE("a trace that cannot be opened says why") {
+    CHECK_THROWS_WITH(Trace("/nowhere/trace.jsonl"), "/nowhere/trace.jsonl: No such file or directory");
+}
