@@ -9,7 +9,7 @@ RUN_ARGS ?=
 
 # Debian's names. To build the harness, and to test it.
 PACKAGES := cmake g++ gcc libc6-dev make ninja-build nlohmann-json3-dev
-TEST_PACKAGES := doctest-dev
+TEST_PACKAGES := doctest-dev g++-aarch64-linux-gnu qemu-user-static
 
 .PHONY: run test lint typecheck unit harness ctest packages wheel clean help
 .DEFAULT_GOAL := help
@@ -56,12 +56,17 @@ typecheck: $(VENV)/.installed ## mypy --strict
 unit: harness ## pytest
 	$(BIN)/python -m pytest
 
-wheel: $(VENV)/.installed ## build the wheel with its prebuilt canary library, and check its contents
+wheel: $(VENV)/.installed ## build the wheel with the prebuilt canary library and harnesses, and check its contents
 	$(BIN)/python -m edgebench.device.canary_build edgebench/_prebuilt
+	for abi in x86_64 arm64-v8a; do \
+		built=$$($(BIN)/edgebench harness build --abi $$abi --json | $(BIN)/python -c 'import json,sys; print(json.load(sys.stdin)["path"])'); \
+		install -m 755 $$built edgebench/_prebuilt/edgebench_harness-$$abi; \
+	done
 	rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist
-	$(BIN)/python -m zipfile --list dist/*.whl | grep "_prebuilt/libedgebench_canary" \
-		|| { echo "the wheel lacks the canary library"; exit 1; }
+	for file in libedgebench_canary edgebench_harness-x86_64 edgebench_harness-arm64-v8a; do \
+		$(BIN)/python -m zipfile --list dist/*.whl | grep "_prebuilt/$$file" || { echo "the wheel lacks $$file"; exit 1; }; \
+	done
 	$(BIN)/python -m pytest tests/test_wheel.py
 
 clean: ## remove what the build made

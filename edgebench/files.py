@@ -64,6 +64,13 @@ def shipped_folder(name: str) -> Path:
     return shipped if shipped.is_dir() else package.parent / name
 
 
+def prebuilt_file(name: str) -> Path | None:
+    """A program or library that an installed wheel carries; never in a checkout, whose sources may be newer."""
+    package = Path(__file__).parent
+    file = package / "_prebuilt" / name
+    return file if file.is_file() and (package / "_catalog").is_dir() else None
+
+
 def cache_root() -> Path:
     """Where artifacts and built helpers are kept: $EDGEBENCH_CACHE, else $XDG_CACHE_HOME/edgebench, else ~/.cache/edgebench."""
     if own := os.environ.get("EDGEBENCH_CACHE"):

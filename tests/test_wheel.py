@@ -75,3 +75,18 @@ def test_the_installed_wheel_finds_its_catalogue_from_any_folder(bare_python: Pa
         checkout = json.loads(run(sys.executable, "-m", "edgebench", verb, "--json", cwd=tmp_path))
         assert installed[verb]
         assert installed == checkout
+
+
+def test_the_programs_in_the_wheel_are_found_and_run(bare_python: Path, wheel: Path, tmp_path: Path):
+    if "edgebench/_prebuilt/edgebench_harness-x86_64" not in zipfile.ZipFile(wheel).namelist():
+        pytest.skip("this wheel carries no programs: make wheel")
+    code = "from edgebench.runtime.harness_build import find_harness; print(find_harness('x86_64').path)"
+    path = run(bare_python, "-c", code, cwd=tmp_path).strip()
+    assert Path(path).is_relative_to(bare_python.parents[1])
+    assert "edgebench_harness" in run(path, "--version", cwd=tmp_path)
+
+
+def test_the_sources_of_the_harness_are_in_the_wheel_without_their_tests(wheel: Path):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    sources = [*(ROOT / "android_harness" / "src").iterdir(), ROOT / "android_harness" / "CMakeLists.txt"]
+    assert {f"edgebench/_catalog/{path.relative_to(ROOT)}" for path in sources} <= names

@@ -255,8 +255,8 @@ Watch::~Watch() {
     thread_.join();
 }
 
-void Watch::sample(const Sensors& sensors) {
-    if (!cores_.empty()) sensors_ = &sensors;
+void Watch::sample(const Sensors* sensors) {
+    if (!cores_.empty()) sensors_ = sensors;
 }
 
 void Watch::drain() {

@@ -81,8 +81,8 @@ class Watch {
     pid_t thread_id() const { return thread_id_; }
     // The cores that the watch runs on; empty where all are measured: then it does not sample.
     const std::vector<int>& cores() const { return cores_; }
-    // From here on it samples with `sensors`, on its own core.
-    void sample(const Sensors& sensors);
+    // From here on it samples with `sensors`, on its own core; with none it stops.
+    void sample(const Sensors* sensors);
     // Writes what was sampled since the last call. Only between timed blocks.
     void drain();
 

@@ -46,7 +46,7 @@ void launch(const std::string& plan_path, Trace& trace) {
                         });
     if (canaries) {
         trace.row("sensors", sensors.described(500, watch.cores()));
-        watch.sample(sensors);
+        watch.sample(&sensors);
     }
     const int64_t iterations = run_mode({plan, trace, watch, sensors, canaries ? &*canaries : nullptr});
     watch.drain();

@@ -29,6 +29,7 @@ class NcnnSession {
     void run();
     // The outputs of the last run, in the network's order.
     const std::vector<ncnn::Mat>& outputs() const { return outputs_; }
+    const ncnn::Mat& input(size_t place) const { return inputs_.at(place); }
     const ncnn::Net& net() const { return net_; }
 
    private:

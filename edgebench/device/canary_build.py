@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from edgebench.errors import ConversionFailed
-from edgebench.files import cache_root, full_disk_is_said, sha256_bytes
+from edgebench.files import cache_root, full_disk_is_said, prebuilt_file, sha256_bytes
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 SOURCE = _PACKAGE / "agent" / "canary.c"
@@ -24,8 +24,8 @@ def canary_library() -> Path | None:
 
     A built one is kept under the cache by the hash of its source, flags and compiler.
     """
-    shipped = _PACKAGE / "_prebuilt" / library_name()
-    if shipped.is_file():
+    shipped = prebuilt_file(library_name())
+    if shipped is not None:
         return shipped
     compiler = shutil.which("cc")
     version = _compiler_version(compiler) if compiler else None

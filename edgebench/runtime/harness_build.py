@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgebench.errors import ConversionFailed, LaunchFailed, NotInstalled, UnknownName, UsageError
-from edgebench.events import Emit, Progressed, StageFinished, StageStarted
-from edgebench.files import cache_root, full_disk_is_said, sha256_bytes, sha256_file, shipped_folder
+from edgebench.events import Emit, Progressed, StageFinished, StageStarted, ignore
+from edgebench.files import cache_root, full_disk_is_said, prebuilt_file, sha256_bytes, sha256_file, shipped_folder
 from edgebench.transport.local import run_to_end, tail
 
 # ncnn's source is on PyPI as the sdist of its wheel; nothing else is downloaded.
@@ -98,8 +98,8 @@ def get_abi(name: str) -> Abi:
 
 def find_harness(abi: str) -> Harness | None:
     """The harness that is there without building: shipped in the wheel, or built before from these very sources."""
-    shipped = _AGENT.parent / "_prebuilt" / f"edgebench_harness-{abi}"
-    if shipped.is_file():
+    shipped = prebuilt_file(f"edgebench_harness-{abi}")
+    if shipped is not None:
         return Harness(shipped, abi, sha256_file(shipped), "prebuilt")
     try:
         built = _Build(get_abi(abi), None, cache_root()).target
@@ -120,6 +120,20 @@ def build_harness(
     if not build.target.is_file():
         build.make(emit, ncnn_source)
     return _harness(build.target, abi)
+
+
+def build_overhead(folder: Path) -> Path:
+    """The program that measures what the harness itself costs, for this machine, from the harness's own parts.
+
+    Not in an installed wheel: its source lies in the checkout alone.
+    """
+    abi = host_abi()
+    if abi is None:
+        raise UsageError("there is no harness for this processor", hint="run it on a machine of a known ABI")
+    build_harness(abi, ignore)
+    build = _Build(get_abi(abi), None, cache_root())
+    build.compile(folder, [*build.options(folder.parent), "-DHARNESS_BENCH=ON"], "overhead", ignore)
+    return folder / "overhead"
 
 
 def _harness(path: Path, abi: str) -> Harness:
@@ -173,18 +187,25 @@ class _Build:
     def _make_harness(self, build: Path, emit: Emit) -> None:
         stage = f"harness for {self._abi.name}"
         emit(StageStarted(stage))
-        options = [
-            f"-Dncnn_DIR={self._ncnn / 'lib' / 'cmake' / 'ncnn'}",
-            f"-DCANARY_SOURCE={_AGENT / 'canary.c'}",
-            f"-DHARNESS_VERSION={self._version}",
-            f"-DJSON_INCLUDE={_json_headers(build.parent)}",
-        ]
-        self._cmake(self._sources, build, options, stage, emit)
+        self.compile(build, self.options(build.parent), stage, emit)
         (build / self.target.with_suffix(".toolchain").name).write_text(self.toolchain, encoding="utf-8")
         self.target.parent.mkdir(parents=True, exist_ok=True)
         (build / self.target.with_suffix(".toolchain").name).replace(self.target.with_suffix(".toolchain"))
         (build / "edgebench_harness").replace(self.target)
         emit(StageFinished(stage, f"{self.target.stat().st_size / 1e6:.1f} MB"))
+
+    def options(self, folder: Path) -> list[str]:
+        """CMake's options for the harness beside those of the compiler; ``folder`` takes the link to JSON's headers."""
+        return [
+            f"-Dncnn_DIR={self._ncnn / 'lib' / 'cmake' / 'ncnn'}",
+            f"-DCANARY_SOURCE={_AGENT / 'canary.c'}",
+            f"-DHARNESS_VERSION={self._version}",
+            f"-DJSON_INCLUDE={_json_headers(folder)}",
+        ]
+
+    def compile(self, build: Path, options: Sequence[str], stage: str, emit: Emit) -> None:
+        """Configures and builds the harness's own sources in ``build``."""
+        self._cmake(self._sources, build, options, stage, emit)
 
     def _cmake(self, source: Path, build: Path, options: Sequence[str], stage: str, emit: Emit) -> None:
         build.mkdir()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edgebench import files
 from edgebench.device import canary_build
 from edgebench.errors import ConversionFailed
 
@@ -63,10 +64,14 @@ def test_a_compiler_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch
 
 
 def test_a_shipped_library_is_taken_before_any_compiler(tmp_path, monkeypatch):
-    shipped = tmp_path / "package" / "_prebuilt" / canary_build.library_name()
+    package = tmp_path / "edgebench"
+    shipped = package / "_prebuilt" / canary_build.library_name()
     shipped.parent.mkdir(parents=True)
     shipped.write_bytes(b"library")
+    monkeypatch.setattr(files, "__file__", str(package / "files.py"))
     monkeypatch.setenv("PATH", str(tmp_path))
+    assert canary_build.canary_library() is None, "a checkout's own leftovers may be older than its sources"
+    (package / "_catalog").mkdir()
     assert canary_build.canary_library() == shipped
 
 
