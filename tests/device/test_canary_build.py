@@ -21,7 +21,6 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty cache, and a checkout without a prebuilt library."""
     monkeypatch.setenv("EDGEBENCH_CACHE", str(tmp_path / "cache"))
     source = canary_build.SOURCE
-    monkeypatch.setattr(canary_build, "_PACKAGE", tmp_path / "package")
     monkeypatch.setattr(canary_build, "SOURCE", source)
 
 
