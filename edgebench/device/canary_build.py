@@ -13,7 +13,6 @@ from pathlib import Path
 from edgebench.errors import ConversionFailed
 from edgebench.files import cache_root, full_disk_is_said, prebuilt_file, sha256_bytes
 
-
 SOURCE = Path(__file__).resolve().parents[1] / "agent" / "canary.c"
 FLAGS = ("-O2", "-shared", "-fPIC")
 _COMPILE_TIMEOUT_S = 60.0

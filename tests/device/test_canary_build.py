@@ -18,10 +18,8 @@ needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="no C com
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty cache, and a checkout without a prebuilt library."""
+    """An empty cache."""
     monkeypatch.setenv("EDGEBENCH_CACHE", str(tmp_path / "cache"))
-    source = canary_build.SOURCE
-    monkeypatch.setattr(canary_build, "SOURCE", source)
 
 
 def pretend_compiler(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
