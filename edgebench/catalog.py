@@ -125,6 +125,12 @@ def resolve_model(name: str) -> list[ResolvedModel]:
         package, _, model = name.partition(":")
         kind: Kind = "timm" if package == "timm" else "torchvision"
         return [ResolvedModel(name=name, family=model, build=name, kind=kind, source=package)]
+    if ".py" in (file := Path(name.partition(":")[0])).suffix:
+        factory = name.partition(":")[2] or "FACTORY"
+        raise ModelError(
+            f"{name} names a file, a model is named by its module",
+            hint=f"in the folder of {file.name}: {file.stem}:{factory}, a function that returns the network",
+        )
     if _FACTORY.fullmatch(name):
         module, _, factory = name.partition(":")
         return [ResolvedModel(name=name, family=factory, build=name, kind="factory", source=module)]

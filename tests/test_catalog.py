@@ -261,3 +261,10 @@ def test_resolving_and_listing_import_no_framework() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["mynet.py:tiny", "folder/mynet.py"])
+def test_a_python_file_is_told_how_its_factory_is_named(name: str) -> None:
+    with pytest.raises(ModelError) as raised:
+        resolve_model(name)
+    assert "mynet:" in raised.value.hint

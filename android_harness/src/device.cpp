@@ -148,9 +148,7 @@ double celsius(double value) {
 }
 
 Sensors::Sensors(const std::vector<int>& cores, const std::map<std::string, std::string>& thermal_zones, const std::string& root)
-    : cores_(cores), stat_path_(root + "/proc/stat"), measured_clock_(CLOCK_PROCESS_CPUTIME_ID) {
-    // The calling thread is the one that is measured; the watch's own time must not count.
-    if (pthread_getcpuclockid(pthread_self(), &measured_clock_) != 0) throw std::runtime_error("this thread has no CPU clock");
+    : cores_(cores), stat_path_(root + "/proc/stat") {
     for (const int core : cores) {
         const std::string folder = root + "/sys/devices/system/cpu/cpu" + std::to_string(core) + "/cpufreq/";
         frequencies_.push_back(source(std::to_string(core), folder + "scaling_cur_freq"));
@@ -185,11 +183,11 @@ Json Sensors::read() const {
     }
     row["frequency_khz"] = frequency;
     row["temperature_c"] = temperature;
-    const auto steal = steal_ms();
-    row["steal_ms"] = steal ? Json(*steal) : Json(nullptr);
+    read_core_times(row);
     row["involuntary_switches"] = usage.ru_nivcsw;
     row["major_faults"] = usage.ru_majflt;
-    row["cpu_time_ns"] = read_clock_ns(measured_clock_);
+    // The watch, too, is in it: some microseconds twice a second.
+    row["cpu_time_ns"] = read_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     return row;
 }
 
@@ -212,22 +210,30 @@ Json Sensors::described(int64_t period_ms, const std::vector<int>& cores) const 
     return {{"period_ms", period_ms}, {"cores", cores}, {"read_cost_ns", costs}, {"left_out", left_out}};
 }
 
-// The eighth figure of the used cores' lines: time that a hypervisor gave to others. Android hides the file from apps and
-// shows it to its shell.
-std::optional<double> Sensors::steal_ms() const {
+// The used cores' lines in /proc/stat (man 5 proc): steal is what a hypervisor gave to others, busy what anybody's work ran.
+void Sensors::read_core_times(Json& row) const {
+    row["steal_ms"] = nullptr;
+    row["cores_busy_ms"] = nullptr;
     FILE* file = fopen(stat_path_.c_str(), "r");
-    if (file == nullptr) return std::nullopt;
+    if (file == nullptr) return;
     char line[512];
-    std::optional<int64_t> ticks;
+    bool found = false;
+    long long busy = 0;
+    long long stolen = 0;
     while (fgets(line, sizeof line, file) != nullptr) {
         int core = -1;
-        long long steal = 0;
-        if (sscanf(line, "cpu%d %*d %*d %*d %*d %*d %*d %*d %lld", &core, &steal) != 2) continue;
-        if (std::find(cores_.begin(), cores_.end(), core) != cores_.end()) ticks = ticks.value_or(0) + steal;
+        long long user = 0, nice = 0, system = 0, irq = 0, softirq = 0, steal = 0;
+        if (sscanf(line, "cpu%d %lld %lld %lld %*d %*d %lld %lld %lld", &core, &user, &nice, &system, &irq, &softirq, &steal) != 7) continue;
+        if (std::find(cores_.begin(), cores_.end(), core) == cores_.end()) continue;
+        found = true;
+        busy += user + nice + system + irq + softirq;
+        stolen += steal;
     }
     fclose(file);
-    if (!ticks) return std::nullopt;
-    return static_cast<double>(*ticks) * 1000.0 / static_cast<double>(sysconf(_SC_CLK_TCK));
+    if (!found) return;
+    const double tick_ms = 1000.0 / static_cast<double>(sysconf(_SC_CLK_TCK));
+    row["steal_ms"] = static_cast<double>(stolen) * tick_ms;
+    row["cores_busy_ms"] = static_cast<double>(busy) * tick_ms;
 }
 
 Watch::Watch(const Plan& plan, Trace& trace, const std::vector<int>& allowed_before) : plan_(plan), trace_(trace) {

@@ -45,8 +45,7 @@ struct Source {
 // Reads the device's sensors.
 class Sensors {
    public:
-    // Opens nothing yet: reads each source a few times and leaves out those that cost more than 0.5 % of a core at 2 Hz.
-    // `measured` is the thread whose CPU time counts.
+    // Reads each source a few times and leaves out those that cost more than 0.5 % of a core at 2 Hz.
     Sensors(const std::vector<int>& cores, const std::map<std::string, std::string>& thermal_zones, const std::string& root = "");
 
     // The fields of a telemetry row.
@@ -58,14 +57,13 @@ class Sensors {
     Json described(int64_t period_ms, const std::vector<int>& cores) const;
 
    private:
-    std::optional<double> steal_ms() const;
+    void read_core_times(Json& row) const;
 
     std::vector<int> cores_;
     std::vector<Source> frequencies_;
     std::vector<Source> temperatures_;
     std::vector<Source> battery_;
     std::string stat_path_;
-    clockid_t measured_clock_;
 };
 
 // A thread on a core that is not measured. It samples the sensors twice a second, ends the process at its deadline, when the

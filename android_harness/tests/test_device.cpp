@@ -64,6 +64,7 @@ TEST_CASE("sensors report what can be read and name what cannot") {
     CHECK(row.at("battery_current_ua") == -412000);
     CHECK(row.at("battery_voltage_uv").is_null());
     CHECK(row.at("steal_ms").get<double>() == doctest::Approx(50 * 1000.0 / static_cast<double>(sysconf(_SC_CLK_TCK))));
+    CHECK(row.at("cores_busy_ms").get<double>() == doctest::Approx((1 + 2 + 3 + 6 + 7) * 1000.0 / static_cast<double>(sysconf(_SC_CLK_TCK))));
     const Json described = sensors.described(500, {0});
     CHECK(described.at("read_cost_ns").contains("temperature cpu"));
     CHECK(described.at("left_out") == Json{"temperature gone", "temperature modem", "battery voltage_now"});

@@ -79,10 +79,12 @@ def facts() -> Dict[str, str]:
 def telemetry(cores: List[int], thermal_zones: Dict[str, str]) -> Json:
     """The fields of a telemetry row: what cannot be read is absent from its map, or None."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
+    steal_ms, busy_ms = _core_times_ms(cores)
     return {
         "frequency_khz": _frequencies_khz(cores),
         "temperature_c": _temperatures_c(thermal_zones),
-        "steal_ms": _steal_ms(cores),
+        "steal_ms": steal_ms,
+        "cores_busy_ms": busy_ms,
         "involuntary_switches": usage.ru_nivcsw,
         "major_faults": usage.ru_majflt,
         "cpu_time_ns": time.process_time_ns(),
@@ -137,15 +139,20 @@ def celsius(value: float) -> float:
     return value / 10 if abs(value) >= 200 else value
 
 
-def _steal_ms(cores: List[int]) -> Optional[float]:
-    """The eighth figure of the used cores' lines in /proc/stat: time that the hypervisor gave to others."""
+# Columns of a core's line in /proc/stat, man 5 proc: user, nice, system, irq, softirq; and steal.
+_BUSY = (1, 2, 3, 6, 7)
+_STEAL = 8
+
+
+def _core_times_ms(cores: List[int]) -> Tuple[Optional[float], Optional[float]]:
+    """Time that a hypervisor gave to others, and time that anybody's work ran, summed over ``cores``."""
     names = {"cpu{}".format(core) for core in cores}
-    ticks = [
-        int(f[8])
-        for f in map(str.split, (_read("/proc/stat") or "").splitlines())
-        if f and f[0] in names and len(f) > 8
-    ]
-    return sum(ticks) * 1000.0 / os.sysconf("SC_CLK_TCK") if ticks else None
+    lines = [f for f in map(str.split, (_read("/proc/stat") or "").splitlines()) if f and f[0] in names]
+    lines = [f for f in lines if len(f) > _STEAL]
+    if not lines:
+        return None, None
+    tick_ms = 1000.0 / os.sysconf("SC_CLK_TCK")
+    return sum(int(f[_STEAL]) for f in lines) * tick_ms, sum(int(f[k]) for f in lines for k in _BUSY) * tick_ms
 
 
 def _read(path: str) -> Optional[str]:

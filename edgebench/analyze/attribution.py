@@ -127,7 +127,7 @@ def profile_record(layers: LayersRow, credited: Sequence[Credit]) -> ProfileReco
     rows = [_row(group, times_ms[key], total_ms) for key, group in groups.items()]
     return ProfileRecord(
         layers=tuple(sorted(rows, key=lambda row: -row.ms)),
-        layer_sum_ms=_median_of_sums_ms(layers.layers),
+        layer_sum_ms=total_ms,
         profiled_ms=median(layers.total_ns) / _NS_PER_MS,
         iterations=len(layers.total_ns),
         attributed_share=sum(row.share for row in rows if row.kind != "unattributed"),

@@ -118,11 +118,21 @@ def _verdict(
 
 
 def _most_common(reasons: Iterable[tuple[str, ...]], most: int = 3) -> list[str]:
-    """The commonest kinds of reason, each shown by one example: reasons of a kind differ only in their figures."""
+    """The commonest kinds of reason, each shown by its worst launch: reasons of a kind differ only in their figures."""
     every = [reason for launch in reasons for reason in launch]
     kinds = Counter(_kind(reason) for reason in every)
-    examples = {_kind(reason): reason for reason in reversed(every)}
-    return [f"{examples[kind]} ({count} launches)" for kind, count in kinds.most_common(most)]
+    told = []
+    for kind, count in kinds.most_common(most):
+        alike = {reason for reason in every if _kind(reason) == kind}
+        launches = f"{'the worst of ' if len(alike) > 1 else ''}{count} launch{'es' if count > 1 else ''}"
+        told.append(f"{max(alike, key=_figure)} ({launches})")
+    return told
+
+
+def _figure(reason: str) -> float:
+    """The first number in a reason, which is the figure that its limit was held against."""
+    found = re.search(r"\d+(\.\d+)?", reason)
+    return float(found[0]) if found else 0.0
 
 
 def _kind(reason: str) -> str:

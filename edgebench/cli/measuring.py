@@ -85,8 +85,10 @@ def print_results(
     console = stdout_console()
     for result in results:
         console.print(result_panel(result))
+    # A run that was to have no profile needs no line that says so.
     for result in results:
-        console.print(layers_text(result, depth=depth, top=LAYERS_SHOWN))
+        if result.layers or result.not_profiled:
+            console.print(layers_text(result, depth=depth, top=LAYERS_SHOWN))
     print_failures(not_measured)
 
 

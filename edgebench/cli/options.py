@@ -18,6 +18,10 @@ _DURATION = re.compile(r"(?P<value>\d+(\.\d+)?)\s*(?P<unit>ms|s|m|h)?")
 _SECONDS = {None: 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
+# Activations of a network grow with the square: 20000 took a machine's whole memory before anything could say so.
+_SIDE_MAX = 4096
+
+
 class Duration(click.ParamType[float]):
     """``90s``, ``5m``, ``1h`` or plain seconds, as seconds."""
 
@@ -47,7 +51,8 @@ class Percentage(click.ParamType[float]):
         except ValueError:
             self.fail(f"{value!r} is no percentage; write 1%", param, ctx)
         if not 0.001 <= ratio <= 0.5:
-            self.fail(f"{value} is outside 0.1% to 50%", param, ctx)
+            meant = "" if value.endswith("%") or ratio < 1 else f"; for {value} per cent write {value}%"
+            self.fail(f"{value} is outside 0.1% to 50%{meant}", param, ctx)
         return ratio
 
 
@@ -87,7 +92,10 @@ class InputSize(click.ParamType[tuple[int, ...]]):
             return value
         if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", value):
             self.fail(f"{value!r} is no size; write 224, 192x320 or 3x224x224", param, ctx)
-        return tuple(int(part) for part in value.split("x"))
+        size = tuple(int(part) for part in value.split("x"))
+        if max(size) > _SIDE_MAX:
+            self.fail(f"{value} is larger than anything this was made for: at most {_SIDE_MAX} a side", param, ctx)
+        return size
 
 
 @dataclass(frozen=True)
@@ -160,7 +168,9 @@ def runs_option(function: F) -> F:
 def depth_option(function: F) -> F:
     """How coarse the layers are shown."""
     return click.option(
-        "--depth", type=click.IntRange(min=1), help="Group layers by the first so many parts of the module path."
+        "--depth",
+        type=click.IntRange(min=1),
+        help="Group layers by the first so many parts of the module path. Default: every layer a row.",
     )(function)
 
 
@@ -193,7 +203,11 @@ def _effort_options(function: F) -> F:
         function,
         click.option("--launches", type=click.IntRange(min=1, max=1000), help="At most this many. Default: 10."),
         click.option("--ci", type=Percentage(), help="Go on (to 40 launches) until the interval is this narrow: 1%."),
-        click.option("--max-time", type=Duration(), help="Stop after 90s, 5m or 1h with what was measured."),
+        click.option(
+            "--max-time",
+            type=Duration(),
+            help="Stop after 90s, 5m or 1h (a plain number: seconds) with what was measured.",
+        ),
         click.option(
             "--sessions",
             type=click.IntRange(min=1, max=100),
@@ -201,7 +215,12 @@ def _effort_options(function: F) -> F:
             show_default=True,
             help="Measure so often, at least 10 minutes apart.",
         ),
-        click.option("--gate/--no-gate", default=True, help="Wait until the device is cool and idle before a launch."),
+        click.option(
+            "--gate/--no-gate",
+            default=True,
+            show_default=True,
+            help="Wait until the device is cool and idle before a launch.",
+        ),
         click.option("--strict", is_flag=True, help="Exit with 6 if any result is SUSPECT."),
     )
 

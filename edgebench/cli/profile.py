@@ -26,7 +26,7 @@ def command(models: tuple[str, ...], flags: MeasuringFlags, depth: int | None, t
     """Time MODELS layer by layer and name each layer by its PyTorch module.
 
     Layer times come from a launch of their own, never from the launches that give a latency; what the profiler costs and
-    what it did not see are printed below the layers.
+    what it did not see are printed below the layers. Here --launches is 3 unless given: enough to say what the profiler costs.
 
     \b
     edgebench profile mobileone --depth 2
@@ -36,9 +36,7 @@ def command(models: tuple[str, ...], flags: MeasuringFlags, depth: int | None, t
     from edgebench.measure.measuring import measure, open_bench
     from edgebench.report.layers import layers_text
 
-    # ncnn has no layers yet, so that it is left out unless it is named, or a file's only runtime.
-    default = None if any(name.endswith(".param") for name in models) else ("onnxruntime",)
-    flags = replace(flags, launches=flags.launches or LAUNCHES, runtimes=flags.runtimes or default)
+    flags = replace(flags, launches=flags.launches or LAUNCHES)
     with progress() as emit:
         bench = open_bench(emit)
         store, record = measure(request_of(models, flags, bench), order_of(flags, profile=True), bench)

@@ -19,6 +19,7 @@ from edgebench.events import (
     StageStarted,
     Waiting,
 )
+from edgebench.report.tables import milliseconds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -117,9 +118,9 @@ def _text(event: Event) -> str:
 def _launch_text(event: LaunchFinished) -> str:
     text = f"{event.series}: {event.index} of {event.planned}"
     if event.median_ms is not None:
-        text += f", {event.median_ms:.3g} ms"
+        text += f", {milliseconds(event.median_ms)} ms"
     if event.running_median_ms is not None and event.running_ci95_ms is not None:
-        text += f", median {event.running_median_ms:.3g} ms ± {half_width(event.running_ci95_ms):.1%}"
+        text += f", median {milliseconds(event.running_median_ms)} ms ± {half_width(event.running_ci95_ms):.1%}"
     if event.device:
         text += f" ({event.device})"
     if event.validity != "VALID":

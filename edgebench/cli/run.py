@@ -17,7 +17,12 @@ RESUME_TAKES = {"resume", "runs_dir", "as_json", "depth", "strict"}
 @click.command("run")
 @click.argument("models", nargs=-1, shell_complete=complete_models)
 @measuring_options
-@click.option("--profile/--no-profile", default=True, help="Add a launch with per-layer timing after measuring.")
+@click.option(
+    "--profile/--no-profile",
+    default=True,
+    show_default=True,
+    help="Add a launch with per-layer timing after measuring.",
+)
 @click.option("--resume", metavar="RUN", help="Go on with an interrupted run: its id, part of it, or `last`.")
 @depth_option
 @json_option
@@ -52,7 +57,7 @@ def command(
         raise UsageError("name MODELS or --resume RUN, one of the two", hint="edgebench run mobileone")
     if resume and (given := flags_given() - RESUME_TAKES):
         raise UsageError(
-            f"--resume goes on as the run was begun: it takes no {', '.join(sorted(given))}", hint="leave them away"
+            f"--resume goes on as the run was begun: it takes no {', '.join(sorted(given))}", hint="leave them out"
         )
     with progress() as emit:
         bench = open_bench(emit)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from edgebench.catalog import ResolvedModel
 from edgebench.errors import UsageError
 from edgebench.events import Emit, StageFinished, StageStarted, ignore
@@ -56,7 +58,7 @@ def obtain(
         found = None if rebuild else find_artifact(key)
         if found is not None:
             emit(StageFinished(f"export {format}", f"from the cache, {key}"))
-            return found
+            return _as_named(found, model)
         if model.path is not None:
             return _import_file(source, wanted, version, key, rebuild=rebuild, emit=emit)
     from edgebench.export.prepare import content_sha256, prepare_model
@@ -70,6 +72,15 @@ def obtain(
             emit(StageFinished(f"export {format}", f"unchanged, {key}"))
             return found
     return _convert(prepared, wanted, key, tool_versions(model, format), rebuild=rebuild, emit=emit)
+
+
+def _as_named(found: tuple[Artifact, Path], model: ResolvedModel) -> tuple[Artifact, Path]:
+    """A file's artifact is kept by content: another file of the same content was perhaps the first to make it."""
+    artifact, folder = found
+    if model.path is None:
+        return found
+    named = replace(artifact.model, name=model.name, family=model.family, source=model.build)
+    return replace(artifact, model=named), folder
 
 
 def export_to(out: Path, artifact: Artifact, folder: Path) -> Path:

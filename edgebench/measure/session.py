@@ -17,6 +17,7 @@ from edgebench.analyze.summary import launch_median_ms, summarize
 from edgebench.errors import Interrupted
 from edgebench.events import LaunchFinished, LaunchStarted, Note, StageFinished, StageStarted, Waiting
 from edgebench.measure.launching import Launched, Subject, Surroundings, completed_identity, launch
+from edgebench.measure.validity import canary_ratios
 from edgebench.records import CanaryReference, CanaryRow, LayersRow, RunRecord, Series, TelemetryRow, Trace
 
 # A series that fails this often in a row will not heal by being repeated.
@@ -197,15 +198,11 @@ class Session:
 
 
 def _device_text(trace: Trace | None, reference: CanaryReference | None) -> str:
-    """The slowest canary of a launch against its reference, and the hottest zone: what the device did, in a few words."""
+    """The slowest canary of a launch, as it is judged, and the hottest zone: what the device did, in a few words."""
     parts = []
     rows = trace.of(CanaryRow) if trace is not None else ()
     if rows and reference is not None:
-        ratios = {
-            "clock": max(row.clock_ns for row in rows) / reference.clock_ns,
-            "throughput": max(row.throughput_ns for row in rows) / reference.throughput_ns,
-            "memory": max(row.memory_ns for row in rows) / reference.memory_ns,
-        }
+        ratios = canary_ratios(rows, reference)
         slowest = max(ratios, key=lambda name: ratios[name])
         parts.append(f"{slowest} canary {ratios[slowest]:.2f}x")
     temperatures = [value for row in (trace.of(TelemetryRow) if trace else ()) for value in row.temperature_c.values()]

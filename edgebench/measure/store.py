@@ -85,7 +85,11 @@ def find_run(runs_dir: Path, name: str) -> RunStore:
     matches = matches or [run_id for run_id in known if name in run_id]
     if len(matches) == 1:
         return RunStore(runs_dir / matches[0])
-    hint = f"{len(matches)} runs match: {', '.join(matches[:5])}" if matches else f"runs are looked for in {runs_dir}"
+    hint = (
+        f"{len(matches)} runs match: {', '.join(matches[:5])}"
+        if matches
+        else f"runs are looked for in {runs_dir.resolve()}; another place: --runs-dir"
+    )
     raise UnknownName("run", name, known, hint=hint)
 
 

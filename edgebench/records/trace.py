@@ -94,6 +94,8 @@ class SensorsRow(Record, frozen=True, kw_only=True, tag_field="type", tag="senso
 class TelemetryRow(Record, frozen=True, kw_only=True, tag_field="type", tag="telemetry"):
     """What the device said. Counters are totals since the process or the machine started.
 
+    ``cores_busy_ms`` is what all processes together ran on the used cores: what exceeds ``cpu_time_ns``, this process's own,
+    was somebody else's.
     ``battery_current_ua`` has the sign that the device gives it: makers do not agree on which way is charging.
     """
 
@@ -104,6 +106,7 @@ class TelemetryRow(Record, frozen=True, kw_only=True, tag_field="type", tag="tel
     involuntary_switches: int | None
     major_faults: int | None
     cpu_time_ns: int | None
+    cores_busy_ms: float | None = None
     battery_current_ua: int | None = None
     battery_voltage_uv: int | None = None
 

@@ -36,7 +36,9 @@ def result_panel(result: Result) -> RenderableType:
     identity = result.identity
     cores = ",".join(map(str, identity.cores))
     threads = f"{result.threads} thread{'s' if result.threads > 1 else ''}"
-    title = f"{result.model} · {result.runtime} · {result.precision} · {threads} on core {cores} · {result.device}"
+    on = f"{threads} on core{'s' if len(identity.cores) > 1 else ''} {cores}"
+    inputs = ", ".join("x".join(map(str, shape)) for shape in identity.inputs.values())
+    title = f"{result.model} · {inputs} · {result.runtime} · {result.precision} · {on} · {result.device}"
     return Panel(grid, title=Text(title), title_align="left", border_style=VERDICT_STYLES[result.verdict].split()[-1])
 
 

@@ -68,7 +68,10 @@ def _notes(record: RunRecord) -> tuple[str, ...]:
     """What a reader should know though it lowers no verdict."""
     notes = []
     if record.reference is not None and record.reference.new:
-        notes.append("reference new: the canaries are held against the best of this session's idle probes")
+        notes.append(
+            "reference new: the canaries are held against the best of this session's idle probes (there was none for these"
+            " cores, or it was beaten by a fresh probe); on a busy machine that is a busy reference"
+        )
     if record.state == "interrupted":
         notes.append(f"interrupted: go on with edgebench run --resume {record.run_id}")
     return tuple(notes)

@@ -116,7 +116,9 @@ def comparison_notes(results: Sequence[Result]) -> list[str]:
     notes = []
     ranks = [result.rank for result in results if result.rank is not None]
     if len(set(ranks)) < len(ranks):
-        notes.append("Rows that share a rank are not separated by these measurements.")
+        notes.append(
+            "Rows whose intervals overlap share a rank, also by way of a row between them: a wide one joins all that it spans."
+        )
     for result in results:
         notes += [f"{result.model} on {result.runtime}: {reason}." for reason in result.reasons]
     notes += [_unlike(results, field, values) for field, values in _unlike_fields(results).items()]
@@ -160,7 +162,7 @@ def _row(result: Result) -> list[str]:
         result.precision,
         str(result.threads),
         milliseconds(result.median_ms),
-        "n/a" if interval is None else f"{interval[0]:.3g} to {interval[1]:.3g}",
+        "n/a" if interval is None else f"{milliseconds(interval[0])} to {milliseconds(interval[1])}",
         "n/a" if interval is None else f"{half_width(interval):.1%}",
         milliseconds(result.p90_ms),
         f"{result.params / 1e6:.2f}" if result.params else "n/a",
@@ -171,10 +173,10 @@ def _row(result: Result) -> list[str]:
 
 
 def milliseconds(value: float | None) -> str:
-    """Three significant digits, or n/a."""
+    """Four significant digits, zeros at the end too: 15 would look known to the millisecond. Or n/a."""
     if value is None:
         return "n/a"
-    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
+    return f"{value:.0f}" if value >= 1000 else f"{value:#.4g}"
 
 
 def published_text(figure: PublishedFigure, result: Result) -> str:

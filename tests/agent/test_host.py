@@ -58,4 +58,5 @@ def test_steal_is_the_sum_over_the_used_cores_only(monkeypatch):
     monkeypatch.setattr(host, "_read", lambda path: stat if path == "/proc/stat" else None)
     row = host.telemetry([1], {})
     assert row["steal_ms"] == 50 * 1000 / os.sysconf("SC_CLK_TCK")
-    assert host.telemetry([5], {})["steal_ms"] is None
+    assert row["cores_busy_ms"] == (1 + 2 + 3 + 6 + 7) * 1000 / os.sysconf("SC_CLK_TCK")
+    assert host.telemetry([5], {})["steal_ms"] is host.telemetry([5], {})["cores_busy_ms"] is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from edgebench.analyze.summary import summarize
+from edgebench.analyze.summary import _most_common, summarize
 from edgebench.records import Fidelity, LaunchRecord, RunPolicy, Series, Trace
 from edgebench.records.run import Validity
 from tests.measure.fakes import series, trace
@@ -128,3 +128,11 @@ def test_a_device_on_battery_is_said() -> None:
     it, traces = launched([5.0] * 6, ["VALID"] * 6)
     summary = summarize(replace(it, identity=replace(it.identity, power_source="battery")), traces, POLICY)
     assert summary.reasons == ("the device ran on battery",)
+
+
+def test_a_kind_of_reason_is_shown_by_its_worst_launch() -> None:
+    reasons = [("clock canary 1.20x its reference",), ("clock canary 1.90x its reference",), ("throttled",)]
+    assert _most_common(reasons) == [
+        "clock canary 1.90x its reference (the worst of 2 launches)",
+        "throttled (1 launch)",
+    ]

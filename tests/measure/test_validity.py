@@ -113,3 +113,22 @@ def test_a_runtime_that_pins_its_own_workers_elsewhere_is_invalid() -> None:
 def test_readings_of_zero_break_nothing() -> None:
     still = [telemetry(0, frequency_khz={"1": 0}), telemetry(0, frequency_khz={"1": 0})]
     assert judge(trace(rows=still), PLAN, REFERENCE).validity == "VALID"
+
+
+@pytest.mark.parametrize(
+    ("busy_ms", "validity", "words"),
+    [
+        (1900.0, "VALID", ""),
+        (2040.0, "SUSPECT", "other processes on these cores 7.0% (limit 5%)"),
+        (2700.0, "INVALID", "other processes on these cores 40.0% (limit 10%)"),
+        (None, "VALID", ""),
+    ],
+)
+def test_with_several_threads_the_work_of_others_on_their_cores_is_seen(
+    busy_ms: float | None, validity: str, words: str
+) -> None:
+    from msgspec.structs import replace
+
+    rows = [telemetry(0, cores_busy_ms=0.0), telemetry(1000, cpu_time_ns=1_900_000_000, cores_busy_ms=busy_ms)]
+    judgement = judge(trace(rows=rows, cores=(0, 1), allowed=(0, 1)), replace(PLAN, threads=2, cores=(0, 1)), REFERENCE)
+    assert (judgement.validity, "; ".join(judgement.reasons)) == (validity, words)

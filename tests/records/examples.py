@@ -140,6 +140,7 @@ TRACE = r.Trace(
             involuntary_switches=1,
             major_faults=0,
             cpu_time_ns=55,
+            cores_busy_ms=60.0,
         ),
         r.OutputRow(artifact=0, batch=0, name="logits", shape=(1, 10), dtype="float32", path="out0.bin"),
         r.LayersRow(

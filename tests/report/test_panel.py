@@ -22,7 +22,7 @@ def drawn(renderable: Any) -> str:
 def test_panel_has_number_width_verdict_parity_and_weights() -> None:
     text = drawn(result_panel(result()))
     for words in (
-        "6 ms",
+        "6.000 ms",
         "± 1.7%",
         "VALID",
         "random weights",
