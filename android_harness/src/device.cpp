@@ -24,7 +24,6 @@
 namespace edgebench {
 namespace {
 
-constexpr int64_t kPeriodMs = 500;
 // Twice a second at most 0.5 % of a core for one source: dearer ones (some thermal zones ask a modem) are left out.
 constexpr int64_t kCostMaxNs = 2500000;
 constexpr int kCostReads = 3;
@@ -278,7 +277,7 @@ void Watch::watch() {
     }
     thread_id_ = static_cast<pid_t>(syscall(SYS_gettid));
     const sigset_t signals = ending_signals();
-    const timespec period{0, kPeriodMs * 1000000};
+    const timespec period{0, kSamplePeriodMs * 1000000};
     const int64_t deadline_ns = now_ns() + static_cast<int64_t>(plan_.deadline_s * 1e9);
     while (true) {
         const int number = sigtimedwait(&signals, nullptr, &period);

@@ -17,6 +17,9 @@
 
 namespace edgebench {
 
+// How often the watch looks at the device, the deadline and the heartbeat.
+constexpr int64_t kSamplePeriodMs = 500;
+
 // Binds the calling thread, and so every thread that it starts later, to `cores`; the cores it was allowed before.
 // What became of it is read back by allowed_cores, not thrown: the controller judges it.
 std::vector<int> pin(const std::vector<int>& cores);

@@ -44,12 +44,8 @@ void launch(const std::string& plan_path, Trace& trace) {
                             {"cores_allowed", allowed_cores(watch.thread_id())},
                             {"canary_source", canaries ? Json("library") : Json(nullptr)},
                         });
-    if (canaries) {
-        trace.row("sensors", sensors.described(500, watch.cores()));
-        watch.sample(&sensors);
-    }
+    if (canaries) trace.row("sensors", sensors.described(kSamplePeriodMs, watch.cores()));
     const int64_t iterations = run_mode({plan, trace, watch, sensors, canaries ? &*canaries : nullptr});
-    watch.drain();
     auto peak = memory_peak_bytes();
     // The canary's buffer is resident from before the load until the end, so it is in the peak exactly once.
     if (peak && canaries) *peak -= canaries->memory_bytes();

@@ -35,6 +35,19 @@ void write_telemetry(const Launch& launch) {
     launch.trace.row("telemetry", launch.sensors.read());
 }
 
+// The first row is the state that everything later is held against: loading, which waits for the disk, lies before it.
+void begin(const Launch& launch) {
+    write_telemetry(launch);
+    launch.watch.sample(&launch.sensors);
+    write_canaries(launch, "before");
+}
+
+void finish(const Launch& launch) {
+    write_canaries(launch, "after");
+    launch.watch.sample(nullptr);
+    write_telemetry(launch);
+}
+
 std::unique_ptr<NcnnSession> load(const Launch& launch, size_t index) {
     if (launch.plan.runtime != "ncnn") throw AgentError("bad_plan", "this harness runs ncnn, not " + launch.plan.runtime);
     const int64_t start = now_ns();
@@ -96,12 +109,10 @@ int64_t time_alone(const Launch& launch, size_t index, const Run& run, const Sch
 int64_t measure(const Launch& launch) {
     const auto session = load(launch, 0);
     const Run run = [&] { session->run(); };
-    write_telemetry(launch);
-    write_canaries(launch, "before");
+    begin(launch);
     write_warm_up(launch, 0, run);
     const int64_t kept = time_alone(launch, 0, run, launch.plan.schedule);
-    write_canaries(launch, "after");
-    write_telemetry(launch);
+    finish(launch);
     return kept;
 }
 
@@ -136,15 +147,13 @@ int64_t profile(const Launch& launch) {
     const int64_t most = std::max(kProfileIterationsMax, least);
     Block block(static_cast<size_t>(most));
     reserve_layer_records(static_cast<size_t>(most) * session->net().layers().size());
-    write_telemetry(launch);
-    write_canaries(launch, "before");
+    begin(launch);
     write_warm_up(launch, 0, run);
     const int64_t start = now_ns();
     record_layers(true);
     timed_block(run, block, most, least, launch.plan.schedule.measure_ms * 1000000);
     record_layers(false);
-    write_canaries(launch, "after");
-    write_telemetry(launch);
+    finish(launch);
     const std::vector<int64_t> total(block.ns.begin(), block.ns.begin() + static_cast<std::ptrdiff_t>(block.count));
     launch.trace.row("layers", {
                                    {"artifact", 0},
@@ -253,8 +262,7 @@ int64_t pair(const Launch& launch) {
     const std::array<Run, 2> runs{[&] { sessions[0]->run(); }, [&] { sessions[1]->run(); }};
     Schedule solo = launch.plan.schedule;
     solo.measure_ms = std::min(solo.measure_ms, solo.canary_every_ms);
-    write_telemetry(launch);
-    write_canaries(launch, "before");
+    begin(launch);
     int64_t kept = 0;
     for (size_t index = 0; index < 2; ++index) {
         write_warm_up(launch, index, runs[index]);
@@ -262,8 +270,7 @@ int64_t pair(const Launch& launch) {
         write_canaries(launch, "between");
     }
     time_interleaved(launch, runs, launch.plan.schedule);
-    write_canaries(launch, "after");
-    write_telemetry(launch);
+    finish(launch);
     return kept;
 }
 

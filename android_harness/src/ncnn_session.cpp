@@ -1,6 +1,7 @@
 #include "ncnn_session.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,9 +60,11 @@ void set_option(ncnn::Option& target, const std::string& name, const Option& val
 // What a function writes to stderr, which is all that ncnn says of why it refuses a graph. It is passed on as well.
 std::string stderr_of(const std::function<void()>& work) {
     fflush(stderr);
-    FILE* said = tmpfile();
+    // In memory: a phone has no /tmp.
+    const int memory = memfd_create("stderr", MFD_CLOEXEC);
+    FILE* said = memory < 0 ? nullptr : fdopen(memory, "r+");
     const int kept = dup(STDERR_FILENO);
-    // Without a place for it (a full disk, no /tmp on a phone) the text goes where it always goes.
+    // An old kernel may refuse: then the text goes where it always goes.
     if (said == nullptr || kept < 0 || dup2(fileno(said), STDERR_FILENO) < 0) {
         if (said != nullptr) fclose(said);
         if (kept >= 0) close(kept);

@@ -110,6 +110,8 @@ def test_a_measure_launch_writes_its_rows_in_the_order_of_the_python_agent(tmp_p
     assert kinds[:4] == [HeaderRow, SensorsRow, LoadRow, CanaryRow]
     assert kinds[-2:] == [CanaryRow, EndRow]
     assert trace.header.agent == "native" and trace.header.canary_source == "library"
+    # Loading waits for the disk: time off the CPU is counted from the first telemetry row, which follows it.
+    assert [type(row) for row in trace.rows[:4]] == [HeaderRow, SensorsRow, LoadRow, TelemetryRow]
     end = trace.of(EndRow)[0]
     assert end.rows == len(trace.rows) - 1
     assert end.iterations == sum(len(row.stages["net"]) for row in trace.of(IterationsRow)) >= QUICK.iterations_min
