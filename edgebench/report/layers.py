@@ -94,6 +94,8 @@ def profile_lines(result: Result) -> list[str]:
         cost = f"{profiled / median - 1:+.1%}" if median else "n/a, there is no unprofiled latency"
         known = f"; the latency itself is known to ± {half_width(result.ci95_ms):.1%}" if result.ci95_ms else ""
         lines.append(f"profiler's cost {cost} ({profiled:.3f} ms with the profiler on, one launch{known})")
+    if result.verdict != "VALID":
+        lines.append(f"the run is {result.verdict}: what disturbed its launches may have disturbed these times too")
     if result.attributed_share is not None and result.layout_share is not None:
         lines.append(
             f"{result.attributed_share:.1%} of the layer time is credited to a module; {result.layout_share:.1%} is layout"

@@ -113,3 +113,8 @@ def test_without_an_unprofiled_latency_the_profilers_cost_is_not_available() -> 
 def test_a_result_without_layers_says_why() -> None:
     shown = text(layers_text(result(layers=(), not_profiled="layers on ncnn need the native harness")))
     assert "not profiled: layers on ncnn need the native harness" in shown
+
+
+def test_layers_of_a_disturbed_run_say_so() -> None:
+    assert not any("disturbed" in line for line in profile_lines(result()))
+    assert any("the run is SUSPECT" in line for line in profile_lines(result(verdict="SUSPECT")))
