@@ -36,6 +36,7 @@ harness: $(VENV)/.installed ## build the native harness for this machine: minute
 	$(BIN)/edgebench harness build
 
 ctest: ## the harness's own tests, with sanitizers
+	@mkdir -p build
 	cmake -G Ninja -S android_harness -B build/harness-tests -DHARNESS_TESTS=ON -DHARNESS_SANITIZE=ON \
 		-DJSON_INCLUDE=/usr/include -DCMAKE_BUILD_TYPE=Debug > build/harness-tests.log
 	cmake --build build/harness-tests >> build/harness-tests.log || { tail -50 build/harness-tests.log; exit 1; }
