@@ -43,6 +43,7 @@ _FOLLOWS = {
     "format": ("runtime",),
     "precision_computed": ("runtime", "precision_stored"),
     "runtime_version": ("runtime",),
+    "agent": ("runtime",),
     "runtime_options": ("runtime", "threads", "precision_stored"),
     "cores": ("threads",),
 }
