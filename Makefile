@@ -11,11 +11,22 @@ RUN_ARGS ?=
 PACKAGES := cmake g++ gcc libc6-dev make ninja-build nlohmann-json3-dev
 TEST_PACKAGES := doctest-dev g++-aarch64-linux-gnu qemu-user-static
 
-.PHONY: run test lint typecheck unit harness ctest packages wheel clean help
+# Where there is no dpkg the build itself names what it misses.
+define install_missing
+missing=; for package in $(1); do \
+	! command -v dpkg >/dev/null || dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; \
+done; \
+[ -n "$$missing" ] || exit 0; \
+[ "$$(id -u)" = 0 ] || { echo "These packages are missing. Run: sudo apt-get install$$missing"; exit 1; }; \
+apt-get update -qq; \
+apt-get install --yes --no-install-recommends $$missing
+endef
+
+.PHONY: run test lint typecheck unit harness ctest packages test-packages wheel clean help
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV): about 6 GB and 2 minutes, once."
@@ -23,16 +34,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[export,harness,dev]'
 	@touch $@
 
-packages: ## install the Debian packages that building and testing need, where they are missing (as root)
-	@missing=; for package in $(PACKAGES) $(TEST_PACKAGES); do \
-		dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; \
-	done; \
-	[ -n "$$missing" ] || exit 0; \
-	[ "$$(id -u)" = 0 ] || { echo "These packages are missing. Run: sudo apt-get install$$missing"; exit 1; }; \
-	apt-get update -qq; \
-	apt-get install --yes --no-install-recommends $$missing
+packages: ## install the Debian packages that building needs, where they are missing (as root)
+	@$(call install_missing,$(PACKAGES))
 
-harness: $(VENV)/.installed ## build the native harness for this machine: minutes once, then cached
+test-packages: ## install those that only tests need, too
+	@$(call install_missing,$(PACKAGES) $(TEST_PACKAGES))
+
+harness: packages $(VENV)/.installed ## build the native harness for this machine: minutes once, then cached
 	$(BIN)/edgebench harness build
 
 ctest: ## the harness's own tests, with sanitizers
@@ -45,7 +53,7 @@ ctest: ## the harness's own tests, with sanitizers
 run: harness ## measure MobileOne-S0 on this machine (RUN_ARGS="--launches 3" for less)
 	$(BIN)/edgebench run mobileone $(RUN_ARGS)
 
-test: packages lint typecheck ctest unit ## lint, types, and every test
+test: test-packages lint typecheck ctest unit ## lint, types, and every test
 
 lint: $(VENV)/.installed ## ruff
 	$(BIN)/ruff check .
