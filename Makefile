@@ -9,7 +9,8 @@ RUN_ARGS ?=
 
 # Debian's names. To build the harness, and to test it.
 PACKAGES := cmake g++ gcc libc6-dev make ninja-build nlohmann-json3-dev
-TEST_PACKAGES := doctest-dev g++-aarch64-linux-gnu qemu-user-static
+TEST_PACKAGES := adb clang doctest-dev dpkg-dev g++-aarch64-linux-gnu qemu-user-static \
+	android-libbase-dev android-libboringssl-dev android-libcutils-dev android-liblog-dev libcap-dev
 
 # Where there is no dpkg the build itself names what it misses.
 define install_missing
@@ -31,7 +32,7 @@ help: ## list the targets
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV): about 6 GB and 2 minutes, once."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[export,harness,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[export,harness,adb,dev]'
 	@touch $@
 
 packages: ## install the Debian packages that building needs, where they are missing (as root)

@@ -13,7 +13,7 @@ from edgebench.files import state_root
 from edgebench.measure.clock import SystemClock
 from edgebench.measure.gate import Gate
 from edgebench.measure.launching import Surroundings
-from edgebench.measure.measuring import open_bench
+from edgebench.measure.opening import open_bench
 from edgebench.measure.prepare import Bench, Prepared, Request, prepare
 from edgebench.measure.probe import canary_probe
 from edgebench.measure.reference import establish, reference_path
@@ -24,8 +24,9 @@ from edgebench.runtime.base import Launcher
 
 def opened() -> Bench:
     """This machine, with progress as plain lines on stderr."""
-    with progress(quiet=True) as emit:
-        return open_bench(emit)
+    with progress(quiet=True) as emit, open_bench(resolve_target("host"), emit) as bench:
+        # Nothing holds this machine: it needs no closing.
+        return bench
 
 
 def prepared(
@@ -65,7 +66,7 @@ def surroundings(
     return Surroundings(
         store=RunStore(folder),
         launcher=launcher or bench.launcher,
-        gate=Gate(GateLimits(max_wait_s=10.0), reference, probe, bench.device.read_temperature_c, clock, bench.emit)
+        gate=Gate(GateLimits(max_wait_s=10.0), reference, probe, bench.thermometer, clock, bench.emit)
         if gate
         else None,
         clock=clock,
@@ -73,6 +74,8 @@ def surroundings(
         reference=reference,
         canary_library=library_path,
         thermal_zones=bench.device.thermal_zones(),
+        thermometer=bench.thermometer,
+        device_state=bench.device.state,
     )
 
 

@@ -17,8 +17,8 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import yaml
 
-from edgebench.errors import InvalidFile, ModelError, UnknownName
-from edgebench.files import shipped_folder
+from edgebench.errors import InvalidFile, ModelError, UnknownName, UsageError
+from edgebench.files import config_root, shipped_folder, write_atomic
 from edgebench.records import ModelFamily, ModelVariant, PublishedFigure, TargetSpec, TensorSpec
 from edgebench.records.catalog import GateLimits
 from edgebench.records.codec import convert
@@ -83,7 +83,7 @@ _StrictLoader.add_constructor("tag:yaml.org,2002:float", _float)
 
 
 def load_models(folder: Path | None = None) -> dict[str, ModelFamily]:
-    """All model families by name: ours, then those in the folders of $EDGEBENCH_MODELS; or those of ``folder`` alone.
+    """All model families by name: ours, the person's own, then those in the folders of $EDGEBENCH_MODELS; or ``folder``'s alone.
 
     Raises InvalidFile with the file and the path to the key that is wrong, also for a variant or family given twice.
     """
@@ -101,7 +101,8 @@ def load_models(folder: Path | None = None) -> dict[str, ModelFamily]:
 
 
 def load_targets(folder: Path | None = None) -> dict[str, TargetSpec]:
-    """All targets by name: ours, then those in the folders of $EDGEBENCH_TARGETS; or those of ``folder`` alone.
+    """All targets by name: ours, the person's own (``add_target``), then those in the folders of $EDGEBENCH_TARGETS; or those
+    of ``folder`` alone.
 
     Raises InvalidFile as ``load_models`` does.
     """
@@ -112,6 +113,18 @@ def load_targets(folder: Path | None = None) -> dict[str, TargetSpec]:
             raise _invalid(path, "$.name", f"a target named {target.name!r} is there already", "choose another name")
         targets[target.name] = target
     return targets
+
+
+def add_target(target: TargetSpec) -> Path:
+    """Keeps ``target`` among the person's own; its file. Raises UsageError for a name that is taken, or is none."""
+    if not _NAME.fullmatch(target.name):
+        raise UsageError(f"{target.name!r} is no name", hint="letters, digits, '_', '-' and '.' make a name")
+    if target.name in load_targets():
+        raise UsageError(f"there is a target named {target.name!r} already", hint="choose another name")
+    path = config_root() / "targets" / f"{target.name}.yaml"
+    values = {key: value for key, value in msgspec.to_builtins(target).items() if value is not None}
+    write_atomic(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
+    return path
 
 
 def resolve_model(name: str) -> list[ResolvedModel]:
@@ -181,11 +194,12 @@ def _from_file(name: str) -> ResolvedModel:
 
 
 def _yaml_files(kind: str, variable: str, folder: Path | None) -> list[Path]:
-    """The .yaml files of ``folder``, or of our catalogue and then the user's own folders; each folder in name order."""
+    """The .yaml files of ``folder``, or of our catalogue and then the person's own folders; each folder in name order."""
     if folder is not None:
         folders = [folder]
     else:
-        folders = [shipped_folder(kind)]
+        own = config_root() / kind
+        folders = [shipped_folder(kind), *([own] if own.is_dir() else [])]
         folders += [Path(part) for part in os.environ.get(variable, "").split(os.pathsep) if part]
     for each in folders:
         if not each.is_dir():
@@ -294,6 +308,11 @@ def _read_target(path: Path) -> TargetSpec:
     target = _read(TargetSpec, path)
     if target.name != path.stem:
         raise _invalid(path, "$.name", f"is {target.name!r}, the file is {path.name}", "give both the same name")
+    if target.serial is not None and target.address is not None:
+        raise _invalid(path, "$.address", "there is a serial, too", "name the device by one of the two")
+    named = [key for key in ("serial", "address", "model", "abi") if getattr(target, key) is not None]
+    if target.platform == "host" and named:
+        raise _invalid(path, f"$.{named[0]}", "says which phone, the platform is host", "write platform: android")
     return target
 
 

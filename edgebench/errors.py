@@ -154,6 +154,46 @@ class DeviceLost(DeviceError):
     code = "device_lost"
 
 
+class DeviceUnauthorized(DeviceError):
+    """The device does not trust this computer yet: somebody must look at its screen."""
+
+    code = "device_unauthorized"
+
+
+class DeviceBusy(DeviceError):
+    """Another run holds the device."""
+
+    code = "device_busy"
+
+
+class DeviceRefused(DeviceError):
+    """The device will not do it: a permission, a program of another architecture, a folder that forbids execution."""
+
+    code = "device_refused"
+
+
+class DeviceFull(DeviceError):
+    """No space is left on the device."""
+
+    code = "device_full"
+
+
+class TransferFailed(DeviceError):
+    """What arrived is not what was sent."""
+
+    code = "transfer_failed"
+
+
+class CommandTimedOut(DeviceError):
+    """A command on the device ran past its bound and was ended there; ``output`` is what it wrote until then."""
+
+    code = "command_timed_out"
+
+    def __init__(self, message: str, *, hint: str, output: str) -> None:
+        super().__init__(message, hint=hint)
+        self.output = output
+
+
 class LaunchFailed(EdgebenchError):
     """A launch that wrote no usable trace: the agent crashed, hung, or reported an error."""
 

@@ -78,6 +78,11 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgebench"
 
 
+def config_root() -> Path:
+    """Where a person's own targets and keys are kept: $XDG_CONFIG_HOME/edgebench, else ~/.config/edgebench."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "edgebench"
+
+
 def state_root() -> Path:
     """Where the devices' references are kept: $XDG_STATE_HOME/edgebench, else ~/.local/state/edgebench."""
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "edgebench"

@@ -10,7 +10,8 @@ from typing import Callable, Dict, List, Optional
 
 from .wire import Json
 
-# Blocks a canary, so that each works for at least 10 ms on a 3 GHz core. Odd: a median is then one of the blocks.
+# Blocks a canary, so that each works for at least 10 ms on a 3 GHz core (the clock on one of 5 GHz). Odd: a median is then
+# one of the blocks.
 BLOCKS = {"clock": 7, "throughput": 7, "memory": 9}
 MEMORY_BYTES = 32 << 20
 # The clock counts as settled once a block is no faster than the fastest so far by more than this for a few in a row.
@@ -21,12 +22,18 @@ Block = Callable[[int], List[int]]
 
 
 class Canaries:
-    """``source`` is *library* or *numpy*; the two do different work, so their figures never meet."""
+    """``source`` is *library* or *numpy*; the two do different work, so their figures never meet.
 
-    def __init__(self, source: str, blocks: Dict[str, Block], memory_bytes: int) -> None:
+    ``clock_cycles`` is what a block of the clock takes where each of its steps takes one cycle, None where nobody knows.
+    """
+
+    def __init__(
+        self, source: str, blocks: Dict[str, Block], memory_bytes: int, clock_cycles: Optional[int] = None
+    ) -> None:
         self.source = source
         self.memory_bytes = memory_bytes
         self._blocks = blocks
+        self._clock_cycles = clock_cycles
 
     def settle(self, limit_ms: int) -> int:
         """Spins until the clock's blocks stop getting faster, at most ``limit_ms``; returns the ns it took."""
@@ -46,10 +53,12 @@ class Canaries:
         step by chance, and the later passes alone do not see what slows a network by 20 %.
         """
         ns = {name: run(BLOCKS[name]) for name, run in self._blocks.items()}
+        clock_ns = min(ns["clock"])
         return {
             "when": when,
             "settle_ns": settle_ns,
-            "clock_ns": min(ns["clock"]),
+            "clock_ns": clock_ns,
+            "clock_ghz": self._clock_cycles / clock_ns if self._clock_cycles else None,
             "throughput_ns": int(statistics.median(ns["throughput"])),
             "memory_ns": int(statistics.fmean(ns["memory"])),
         }
@@ -79,10 +88,11 @@ def _from_library(library: ctypes.CDLL) -> Canaries:
         return run
 
     functions = {name: blocks(name) for name in BLOCKS}
-    size = library.edgebench_canary_memory_bytes
-    size.argtypes, size.restype = [], ctypes.c_int64
+    size, cycles = library.edgebench_canary_memory_bytes, library.edgebench_canary_clock_cycles
+    for constant in (size, cycles):
+        constant.argtypes, constant.restype = [], ctypes.c_int64
     library.edgebench_canary_prepare()
-    return Canaries("library", functions, int(size()))
+    return Canaries("library", functions, int(size()), int(cycles()) or None)
 
 
 def _from_numpy() -> Canaries:

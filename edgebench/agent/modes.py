@@ -14,6 +14,8 @@ from .wire import AgentError, Json, TraceWriter
 # The profiler stores every kernel of every run: enough for a median, little enough to stay quick to write.
 PROFILE_ITERATIONS_MIN = 30
 PROFILE_ITERATIONS_MAX = 200
+# A block's room is made before anything is timed: a plan without a bound to speak of must not fill the memory.
+BLOCK_MAX = 65536
 
 
 class Launch:
@@ -86,7 +88,7 @@ def measure(launch: Launch) -> int:
             most, least, limit_ns = progress.limits()
             dropped = progress.drop
             start = time.monotonic_ns()
-            durations, cores = timed_block(run, core, most, least, limit_ns)
+            durations, cores = timed_block(run, core, min(most, max(BLOCK_MAX, least)), least, limit_ns)
             counted = progress.take(durations, time.monotonic_ns() - start)
             stages = {"net": counted}
             launch.trace.row(

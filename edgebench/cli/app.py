@@ -40,7 +40,9 @@ VERBS = {
     "show": Verb("edgebench.cli.show", "Print an earlier run again."),
     "export": Verb("edgebench.cli.export", "Fuse, convert and prove a model; write the files."),
     "models": Verb("edgebench.cli.models", "List the models of the catalogue."),
-    "targets": Verb("edgebench.cli.targets", "List the devices that can be asked for."),
+    "devices": Verb("edgebench.cli.devices", "List what is connected, and its state."),
+    "doctor": Verb("edgebench.cli.doctor", "Check what a good measurement needs, and say how to mend it."),
+    "targets": Verb("edgebench.cli.targets", "List the devices that can be asked for, or add one."),
     "harness": Verb("edgebench.cli.harness", "Build the native program for phones and boards."),
     "schema": Verb("edgebench.cli.schema", "Print the JSON Schema of a file format."),
     "completion": Verb("edgebench.cli.completion", "Print the completion script of a shell."),
@@ -104,6 +106,7 @@ def cli(debug: bool) -> None:
     \b
     edgebench run mobileone                    measure MobileOne-S0 on this machine
     edgebench run path/to/model.onnx           measure any ONNX file
+    edgebench run mobileone --target pixel     measure it on a phone
     edgebench compare mobileone_s0 resnet50    rank models in one table
     edgebench models                           what else there is
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from edgebench.cli.context import complete_models, json_option, print_json, stderr_console
-from edgebench.cli.measuring import order_of, print_failures, request_of, results_from, status_of, this_command
+from edgebench.cli.measuring import (
+    bench_of,
+    order_of,
+    print_failures,
+    request_of,
+    results_from,
+    status_of,
+    this_command,
+)
 from edgebench.cli.options import MeasuringFlags, measuring_options
 from edgebench.cli.progress import progress
 from edgebench.errors import UnknownName
@@ -75,10 +83,9 @@ def _stored(names: tuple[str, ...], flags: MeasuringFlags) -> list[Run] | None:
 
 
 def _measured(names: tuple[str, ...], flags: MeasuringFlags) -> Run:
-    from edgebench.measure.measuring import measure, open_bench
+    from edgebench.measure.measuring import measure
 
-    with progress() as emit:
-        bench = open_bench(emit)
+    with progress() as emit, bench_of(flags, emit) as bench:
         store, record = measure(request_of(names, flags, bench), order_of(flags, profile=False), bench)
     stderr_console().print(f"saved: {store.folder}", markup=False, soft_wrap=True)
     return store, record

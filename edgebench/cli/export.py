@@ -48,14 +48,14 @@ def command(
     edgebench export resnet50 --format onnx --weights resnet50.pth
     edgebench export mypackage.nets:tiny --format ncnn --precision fp32,fp16
     """
+    from edgebench.catalog import resolve_target
     from edgebench.export.pipeline import export_to
-    from edgebench.measure.measuring import open_bench
+    from edgebench.measure.opening import open_bench
     from edgebench.measure.prepare import Request, prepare
 
     if formats is None:
         formats = {".onnx": ("onnx",), ".param": ("ncnn",)}.get(Path(model).suffix, ("onnx", "ncnn"))
-    with progress() as emit:
-        bench = open_bench(emit)
+    with progress() as emit, open_bench(resolve_target("host"), emit) as bench:
         request = Request(
             models=(model,),
             runtimes=tuple(PROVEN_BY[name] for name in formats),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from edgebench.analyze.statistics import LOOKS, looks_until
@@ -10,9 +12,11 @@ from edgebench.catalog import resolve_target
 from edgebench.cli.context import print_json, stderr_console, stdout_console
 from edgebench.cli.options import MeasuringFlags
 from edgebench.errors import EXIT_ERROR, EXIT_NO_VALID_MEASUREMENT, EXIT_OK, NoValidMeasurement
+from edgebench.events import Emit
 from edgebench.measure.measuring import Order
+from edgebench.measure.opening import Access, on_serial, open_bench
 from edgebench.measure.prepare import Bench, Request
-from edgebench.records import NotMeasured, Result, ResultDocument, RunPolicy, RunRecord, Schedule
+from edgebench.records import NotMeasured, Result, ResultDocument, RunPolicy, RunRecord, Schedule, TargetSpec
 
 if TYPE_CHECKING:
     from edgebench.measure.store import RunStore
@@ -22,9 +26,28 @@ DEFAULT_LAUNCHES = 10
 LAYERS_SHOWN = 12
 
 
+def target_of(name: str, serial: str | None) -> TargetSpec:
+    """The target, on the phone that ``serial`` names where it does. Raises UnknownName, InvalidFile or UsageError."""
+    return on_serial(resolve_target(name), serial)
+
+
+def access_of(flags: MeasuringFlags) -> Access:
+    """How the flags want the device to be opened."""
+    asked = {"fixed_performance": flags.fixed_performance, "stay_awake": flags.stay_awake}
+    settings = tuple(name for name, wanted in asked.items() if wanted)
+    return Access(wait=flags.wait, verify_files=flags.verify_files, settings=settings)
+
+
+@contextmanager
+def bench_of(flags: MeasuringFlags, emit: Emit) -> Iterator[Bench]:
+    """The device that the flags name, held until the block ends. Raises as ``open_bench`` does."""
+    with open_bench(target_of(flags.target, flags.serial), emit, access_of(flags)) as bench:
+        yield bench
+
+
 def request_of(models: tuple[str, ...], flags: MeasuringFlags, bench: Bench) -> Request:
     """The request that the flags make, with the target's and the device's defaults filled in. Raises UsageError."""
-    target = resolve_target(flags.target)
+    target = target_of(flags.target, flags.serial)
     threads = flags.threads or target.threads
     cores = flags.cores or target.cores
     return Request(
@@ -45,7 +68,7 @@ def order_of(flags: MeasuringFlags, *, profile: bool) -> Order:
     """How long to go on. Without --ci there is one look, at the cap, so that its interval pays for no other."""
     cap = flags.launches or (LOOKS[-1] if flags.ci else DEFAULT_LAUNCHES)
     return Order(
-        target=resolve_target(flags.target),
+        target=target_of(flags.target, flags.serial),
         policy=RunPolicy(
             looks=looks_until(cap) if flags.ci else (cap,),
             ci_target=flags.ci,

@@ -118,6 +118,11 @@ class MeasuringFlags:
     sessions: int
     gate: bool
     strict: bool
+    serial: str | None
+    wait: bool
+    verify_files: bool
+    fixed_performance: bool
+    stay_awake: bool
 
 
 def measuring_options(function: Callable[..., int]) -> Callable[..., int]:
@@ -178,13 +183,7 @@ def _device_options(function: F) -> F:
     """Where it runs: target, runtime, threads, cores."""
     return _decorated(
         function,
-        click.option(
-            "--target",
-            default="host",
-            show_default=True,
-            shell_complete=complete_targets,
-            help="A name from `edgebench targets`, or a .yaml file.",
-        ),
+        target_option,
         click.option(
             "--runtime",
             "runtimes",
@@ -194,7 +193,43 @@ def _device_options(function: F) -> F:
         ),
         click.option("--threads", type=click.IntRange(min=1), help="Threads of the runtime. Default: 1."),
         click.option("--cores", help="Cores to pin to: 0-1, 1, big, little, prime. Default: one core for each thread."),
+        serial_option,
+        click.option(
+            "--wait/--no-wait",
+            default=True,
+            show_default=True,
+            help="Wait while another run holds the device, or fail.",
+        ),
+        click.option("--verify-files", is_flag=True, help="Hash every file again on the device before using it."),
+        click.option(
+            "--fixed-performance",
+            is_flag=True,
+            help="Ask Android for its fixed-performance mode while the run lasts; restored afterwards.",
+        ),
+        click.option(
+            "--stay-awake",
+            is_flag=True,
+            help="Keep the phone's screen on while it is plugged in and the run lasts; restored afterwards.",
+        ),
     )
+
+
+def target_option(function: F) -> F:
+    """Which device."""
+    return click.option(
+        "--target",
+        default="host",
+        show_default=True,
+        shell_complete=complete_targets,
+        help="A name from `edgebench targets`, or a .yaml file.",
+    )(function)
+
+
+def serial_option(function: F) -> F:
+    """Which of several phones."""
+    return click.option(
+        "--serial", metavar="SERIAL", help="Which phone: a serial from `edgebench devices`, or host:port."
+    )(function)
 
 
 def _effort_options(function: F) -> F:

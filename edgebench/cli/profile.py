@@ -7,7 +7,7 @@ from dataclasses import replace
 import click
 
 from edgebench.cli.context import complete_models, json_option, print_json, stderr_console, stdout_console
-from edgebench.cli.measuring import order_of, request_of, results_from, status_of
+from edgebench.cli.measuring import bench_of, order_of, request_of, results_from, status_of
 from edgebench.cli.options import MeasuringFlags, depth_option, measuring_options
 from edgebench.cli.progress import progress
 from edgebench.records import ResultDocument
@@ -33,12 +33,11 @@ def command(models: tuple[str, ...], flags: MeasuringFlags, depth: int | None, t
     edgebench profile resnet50 --top 20
     edgebench profile model.onnx --json
     """
-    from edgebench.measure.measuring import measure, open_bench
+    from edgebench.measure.measuring import measure
     from edgebench.report.layers import layers_text
 
     flags = replace(flags, launches=flags.launches or LAUNCHES)
-    with progress() as emit:
-        bench = open_bench(emit)
+    with progress() as emit, bench_of(flags, emit) as bench:
         store, record = measure(request_of(models, flags, bench), order_of(flags, profile=True), bench)
     results = results_from(store, record)
     if as_json:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from edgebench.cli.context import complete_models, json_option, stderr_console
-from edgebench.cli.measuring import order_of, print_results, request_of, results_from, status_of
+from edgebench.cli.measuring import bench_of, order_of, print_results, request_of, results_from, status_of
 from edgebench.cli.options import MeasuringFlags, depth_option, flags_given, measuring_options
 from edgebench.cli.progress import progress
 from edgebench.errors import UsageError
 
 # What --resume may be given with: where the run is, and how it is shown.
-RESUME_TAKES = {"resume", "runs_dir", "as_json", "depth", "strict"}
+RESUME_TAKES = {"resume", "runs_dir", "as_json", "depth", "strict", "wait"}
 
 
 @click.command("run")
@@ -44,13 +44,15 @@ def command(
     edgebench run resnet50 --runtime onnxruntime,torch
     edgebench run timm:convnext_atto --threads 2 --ci 1%
     edgebench run model.onnx --input-size 224 --json > result.json
+    edgebench run mobileone --target pixel           a phone on USB or Wi-Fi (edgebench devices)
     edgebench run --resume last
 
     A median without VALID beside it has its reasons below it. Exit status: 0 ok (SUSPECT too; 6 with --strict), 1 something
     could not be exported, proven or run, 6 no valid measurement, 130 interrupted.
     """
-    from edgebench.measure.measuring import measure, open_bench
+    from edgebench.measure.measuring import measure
     from edgebench.measure.measuring import resume as go_on
+    from edgebench.measure.opening import Access, open_bench
     from edgebench.measure.store import find_run
 
     if bool(models) == bool(resume):
@@ -60,12 +62,15 @@ def command(
             f"--resume goes on as the run was begun: it takes no {', '.join(sorted(given))}", hint="leave them out"
         )
     with progress() as emit:
-        bench = open_bench(emit)
         if resume:
             store = find_run(flags.runs_dir, resume)
-            record = go_on(store, bench)
+            begun = store.load()
+            access = Access(wait=flags.wait, settings=begun.series[0].identity.settings)
+            with open_bench(begun.target, emit, access) as bench:
+                record = go_on(store, bench)
         else:
-            store, record = measure(request_of(models, flags, bench), order_of(flags, profile=profile), bench)
+            with bench_of(flags, emit) as bench:
+                store, record = measure(request_of(models, flags, bench), order_of(flags, profile=profile), bench)
     results = results_from(store, record)
     print_results(results, record.not_measured, as_json=as_json, depth=depth)
     stderr_console().print(f"saved: {store.folder}", markup=False, soft_wrap=True)

@@ -7,22 +7,28 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgebench.cli.context import json_option, print_json
+from edgebench.cli.options import serial_option
+from edgebench.cli.progress import progress
 
 if TYPE_CHECKING:
     from edgebench.records import TargetSpec
 
 
-@click.command()
+@click.group("targets", invoke_without_command=True)
 @json_option
-def command(as_json: bool) -> None:
-    """List the devices that --target can ask for.
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """List the devices that --target can ask for; `targets add NAME` writes one from a connected phone.
 
     \b
     Examples:
       edgebench targets
-      edgebench run mobileone --target host
+      edgebench run mobileone --target pixel
+      edgebench targets add desk-phone --serial 3A021FDH2000AB
       edgebench run mobileone --target my/board.yaml    # a target file of your own
     """
+    if ctx.invoked_subcommand is not None:
+        return
     from edgebench.catalog import load_targets
 
     targets = load_targets().values()
@@ -38,6 +44,30 @@ def command(as_json: bool) -> None:
         click.echo(f"{'':{width}}  platform {target.platform}; runtimes {runtimes}; {threads}, {cores}")
 
 
+@command.command("add")
+@click.argument("name")
+@serial_option
+@json_option
+def add(name: str, serial: str | None, as_json: bool) -> None:
+    """Write a target named NAME for the phone that is connected, so that --target NAME means this one.
+
+    \b
+    edgebench targets add desk-phone
+    edgebench targets add lab-3 --serial 192.168.1.20:5555
+    """
+    from edgebench.catalog import add_target
+    from edgebench.cli.measuring import target_of
+    from edgebench.measure.opening import connected, described_target
+
+    with progress() as emit, connected(target_of("android", serial), emit) as (remote, device):
+        target = described_target(name, remote.address, device.facts())
+    path = add_target(target)
+    if as_json:
+        print_json({"path": str(path), "target": _document(target)})
+        return
+    click.echo(f"{path}\nmeasure on it with: edgebench run mobileone --target {name}")
+
+
 def _document(target: TargetSpec) -> dict[str, Any]:
     return {
         "name": target.name,
@@ -46,4 +76,5 @@ def _document(target: TargetSpec) -> dict[str, Any]:
         "runtimes": target.runtimes,
         "threads": target.threads,
         "cores": target.cores,
+        "serial": target.serial or target.address,
     }

@@ -7,17 +7,16 @@ import platform
 from collections.abc import Iterable
 from pathlib import Path
 
-from edgebench.agent.host import celsius
 from edgebench.device.cores import Clusters
+from edgebench.device.temperature import zone_celsius
 from edgebench.files import sha256_bytes
-from edgebench.records import DeviceFacts
-
-# Below and above, a thermal zone does not report a temperature (phones have zones of 0, of 125000 d°C, of -274).
-_PLAUSIBLE_C = (-20.0, 150.0)
+from edgebench.records import DeviceFacts, DeviceState, Place, Reading, ThermalState
 
 
 class HostDevice:
     """The machine that edgebench runs on. ``root`` stands for ``/`` so that tests can show other machines."""
+
+    platform = "host"
 
     def __init__(self, root: Path = Path("/"), allowed: Iterable[int] | None = None) -> None:
         self._root = root
@@ -71,10 +70,27 @@ class HostDevice:
             zones[kind if kind not in zones else f"{kind} {folder.name}"] = str(folder / "temp")
         return zones
 
-    def read_temperature_c(self) -> float | None:
-        """The hottest plausible zone, None where there is none."""
-        readings = (_temperature_c(Path(path)) for path in self.thermal_zones().values())
-        return max((reading for reading in readings if reading is not None), default=None)
+    def thermal_state(self) -> ThermalState:
+        """Every zone that reports a plausible temperature."""
+        readings = ((name, _temperature_c(Path(path))) for name, path in self.thermal_zones().items())
+        return ThermalState(
+            readings=tuple(
+                Reading(name=name, place=_place(name), celsius=reading, source="thermal zone")
+                for name, reading in readings
+                if reading is not None
+            )
+        )
+
+    def state(self) -> DeviceState:
+        """What a laptop tells of its battery; a server tells nothing."""
+        levels = [
+            int(text) for path in self._root.glob("sys/class/power_supply/*/capacity") if (text := _digits(_text(path)))
+        ]
+        source = self._power_source()
+        return DeviceState(
+            battery_percent=float(min(levels)) if levels else None,
+            charging=None if source is None else source == "mains",
+        )
 
     def _read(self, path: str) -> str | None:
         return _text(self._root / path)
@@ -139,6 +155,20 @@ class HostDevice:
         return None
 
 
+def _place(zone: str) -> Place:
+    """Where a zone of a PC or a board sits, by its name."""
+    name = zone.lower()
+    if "bat" in name:
+        return "battery"
+    if "skin" in name or "tskn" in name:
+        return "skin"
+    return "soc" if any(word in name for word in ("cpu", "pkg", "soc", "core", "gpu")) else "other"
+
+
+def _digits(text: str | None) -> str | None:
+    return text.strip() if text is not None and text.strip().isdigit() else None
+
+
 def _cpufreq(core: int) -> str:
     return f"sys/devices/system/cpu/cpu{core}/cpufreq"
 
@@ -152,8 +182,4 @@ def _text(path: Path) -> str | None:
 
 
 def _temperature_c(path: Path) -> float | None:
-    try:
-        reading = celsius(float(_text(path) or ""))
-    except ValueError:
-        return None
-    return reading if _PLAUSIBLE_C[0] <= reading <= _PLAUSIBLE_C[1] else None
+    return zone_celsius(_text(path) or "")

@@ -47,6 +47,7 @@ class Conditions:
     threads: int
     cores: tuple[int, ...]
     device: DeviceFacts
+    launcher: Launcher
 
     def key(self, artifact: Artifact) -> str:
         """One hash for all that could change a result, and for the limit that it is held to."""
@@ -54,8 +55,8 @@ class Conditions:
             "artifact": artifact.key,
             "runtime": self.runtime.name,
             "version": self.runtime.version(),
-            # Two builds of one version may differ; the harness's path names its content.
-            "agent": self.runtime.agent_command(),
+            # Two builds of one version may differ.
+            "agent": self.launcher.agent(self.runtime),
             "options": self.runtime.options(artifact.precision, self.threads),
             "threads": self.threads,
             "device": self.device.id,
@@ -88,7 +89,7 @@ def with_parity(
     the network again for that), and whatever the launcher raises. A file without a PyTorch model behind it must at
     least give finite outputs.
     """
-    conditions = Conditions(runtime, threads, cores, device)
+    conditions = Conditions(runtime, threads, cores, device, launcher)
     stored = folder / "parity" / f"{conditions.key(artifact)}.json"
     if stored.is_file():
         return decode(Fidelity, stored.read_bytes(), path=str(stored), hint="remove that file")
@@ -96,7 +97,7 @@ def with_parity(
     emit(StageStarted(stage, f"{artifact.model.name} {artifact.precision}, threads: {threads}"))
     work_dir = Path(tempfile.mkdtemp(prefix="edgebench-parity-"))
     try:
-        outputs = run_batches(artifact, folder, conditions, launcher, work_dir)
+        outputs = run_batches(artifact, folder, conditions, work_dir)
     except LaunchFailed:
         # Its hint names a file in this folder.
         raise
@@ -121,9 +122,7 @@ def with_parity(
     return fidelity
 
 
-def run_batches(
-    artifact: Artifact, folder: Path, conditions: Conditions, launcher: Launcher, work_dir: Path
-) -> list[list[Array]]:
+def run_batches(artifact: Artifact, folder: Path, conditions: Conditions, work_dir: Path) -> list[list[Array]]:
     """The outputs of every reference batch from one verify launch, in the artifact's order."""
     plan = Plan(
         plan_id=f"verify-{artifact.key[:12]}-{conditions.runtime.name}",
@@ -137,7 +136,7 @@ def run_batches(
         work_dir=str(work_dir),
         trace_path=str(work_dir / "trace.jsonl"),
     )
-    rows = launcher.launch(plan).of(OutputRow)
+    rows = conditions.launcher.launch(plan).of(OutputRow)
     batches: list[list[Array]] = []
     for batch in range(len(artifact.reference_inputs)):
         by_name = {row.name: row for row in rows if row.batch == batch}

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import linear_regression
 
 from edgebench.errors import LaunchFailed
 from edgebench.events import Emit, Waiting
 from edgebench.measure.clock import Clock
 from edgebench.measure.probe import Probe
-from edgebench.measure.validity import DEFAULT_LIMITS, Limits
-from edgebench.records import CanaryReference, GateLimits
+from edgebench.measure.validity import DEFAULT_LIMITS, Limits, throttling
+from edgebench.records import CanaryReference, GateLimits, ThermalState
 
 # Between two looks at the device while waiting. Longer than a probe (~0.2 s), so that probing does not heat it.
 POLL_S = 1.0
 # DESIGN "Gate": the SoC must not move by more than this within the window before a launch.
-SLOPE_LIMIT_C = 2.0
-SLOPE_WINDOW_S = 5.0
+SOC_LIMIT_C = 2.0
+SOC_WINDOW_S = 5.0
+# DESIGN "Gate": the body (skin or battery) must be steady. Its sensors step by 0.1 °C, so that a line through twenty seconds
+# is known to about 0.15 °C/min, and through fewer than eight to no better than the limit itself.
+BODY_LIMIT_C_PER_MIN = 0.5
+BODY_WINDOW_S = 20.0
+BODY_SPAN_MIN_S = 8.0
 
-Thermometer = Callable[[], float | None]
+Thermometer = Callable[[], ThermalState]
+Series = Sequence[tuple[float, float]]
+"""Seconds and °C."""
 
 
 @dataclass(frozen=True)
 class GateOutcome:
-    """How the gate ended: ``passed`` at once or after a wait, or its bound was reached with ``reason`` still standing."""
+    """How the gate ended: ``passed`` at once or after a wait, or its bound was reached with ``reason`` still standing.
+
+    ``thermal`` is what the sensors said last.
+    """
 
     passed: bool
     waited_s: float
     reason: str
+    thermal: ThermalState = field(default_factory=ThermalState)
 
     def __str__(self) -> str:
         """In words, as stored with the launch."""
@@ -36,7 +48,10 @@ class GateOutcome:
 
 @dataclass(frozen=True)
 class Gate:
-    """One device's gate. ``probe`` runs the canaries on the cores to be measured; ``thermometer`` reads the hottest sensor."""
+    """One device's gate. ``probe`` runs the canaries on the cores to be measured; ``thermometer`` reads every sensor.
+
+    It remembers what it read from one launch to the next: a slope is known at once where the last launch was a moment ago.
+    """
 
     limits: GateLimits
     reference: CanaryReference | None
@@ -45,6 +60,8 @@ class Gate:
     clock: Clock
     emit: Emit
     canary_limits: Limits = DEFAULT_LIMITS
+    _soc: list[tuple[float, float]] = field(default_factory=list)
+    _body: list[tuple[float, float]] = field(default_factory=list)
 
     def wait(self, at_most_s: float | None = None) -> GateOutcome:
         """Returns when the device is ready, or after ``limits.max_wait_s`` with the reason that still stood.
@@ -53,30 +70,35 @@ class Gate:
         """
         bound_s = self.limits.max_wait_s if at_most_s is None else min(self.limits.max_wait_s, max(at_most_s, 0.0))
         start_s = self.clock.now_s()
-        readings: list[tuple[float, float]] = []
         while True:
-            reason = self._obstacle(readings)
+            thermal = self.thermometer()
+            reason = self._thermal_obstacle(thermal) or self._canary_obstacle()
             waited_s = self.clock.now_s() - start_s
             if reason is None:
-                return GateOutcome(True, waited_s, "")
+                return GateOutcome(True, waited_s, "", thermal)
             if waited_s >= bound_s:
-                return GateOutcome(False, waited_s, reason)
+                return GateOutcome(False, waited_s, reason, thermal)
             self.emit(Waiting(reason, waited_s, bound_s))
             self.clock.sleep_s(min(POLL_S, bound_s - waited_s))
 
-    def _obstacle(self, readings: list[tuple[float, float]]) -> str | None:
-        """What stands in the way now, or None. Sensors first: they cost nothing and do not warm the device."""
-        temperature_c = self.thermometer()
-        if temperature_c is not None:
-            now_s = self.clock.now_s()
-            readings.append((now_s, temperature_c))
-            if self.limits.start_max_c is not None and temperature_c > self.limits.start_max_c:
-                return f"{temperature_c:.1f} °C, starts at {self.limits.start_max_c:.1f} °C"
-            if now_s - readings[0][0] < POLL_S:
-                return "one reading does not say whether the temperature is steady"
-            recent = [value for at_s, value in readings if now_s - at_s <= SLOPE_WINDOW_S]
-            if max(recent) - min(recent) > SLOPE_LIMIT_C:
-                return f"temperature moved by {max(recent) - min(recent):.1f} °C in {SLOPE_WINDOW_S:.0f} s"
+    def _thermal_obstacle(self, state: ThermalState) -> str | None:
+        """What the sensors say against a launch now, or None. They come first: they cost nothing and do not warm the device."""
+        now_s = self.clock.now_s()
+        soc, body = state.hottest("soc", "other"), state.hottest("skin", "battery")
+        if soc is not None:
+            _remember(self._soc, now_s, soc.celsius, SOC_WINDOW_S)
+        if body is not None:
+            _remember(self._body, now_s, body.celsius, BODY_WINDOW_S)
+        if found := throttling(state):
+            return found
+        # The body is what the device protects; a chip runs hotter by design and is judged alone only where nothing else is.
+        warm = body or soc
+        if warm is not None and self.limits.start_max_c is not None and warm.celsius > self.limits.start_max_c:
+            return f"{warm.name} at {warm.celsius:.1f} °C, starts at {self.limits.start_max_c:.1f} °C"
+        return _unsteady_soc(self._soc) or _unsteady_body(self._body)
+
+    def _canary_obstacle(self) -> str | None:
+        """What the canaries say against it, or None."""
         if self.reference is None:
             return None
         try:
@@ -93,3 +115,31 @@ class Gate:
             if ratio > (ceiling or limit):
                 return f"{name} canary {ratio:.2f}x its reference (limit {ceiling or limit:.2f}x)"
         return None
+
+
+def _remember(series: list[tuple[float, float]], now_s: float, celsius: float, window_s: float) -> None:
+    series.append((now_s, celsius))
+    while series[0][0] < now_s - window_s:
+        series.pop(0)
+
+
+def _unsteady_soc(series: Series) -> str | None:
+    if not series:
+        return None
+    if series[-1][0] - series[0][0] < POLL_S:
+        return "one reading does not say whether the temperature is steady"
+    values = [celsius for _, celsius in series]
+    moved_c = max(values) - min(values)
+    return f"temperature moved by {moved_c:.1f} °C in {SOC_WINDOW_S:.0f} s" if moved_c > SOC_LIMIT_C else None
+
+
+def _unsteady_body(series: Series) -> str | None:
+    if not series:
+        return None
+    span_s = series[-1][0] - series[0][0]
+    if span_s < BODY_SPAN_MIN_S:
+        return f"{span_s:.0f} s of readings do not say whether the body's temperature is steady"
+    slope = linear_regression([at_s for at_s, _ in series], [celsius for _, celsius in series]).slope * 60.0
+    if abs(slope) <= BODY_LIMIT_C_PER_MIN:
+        return None
+    return f"the body's temperature moves by {slope:+.1f} °C/min (limit {BODY_LIMIT_C_PER_MIN:.1f})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,12 +12,13 @@ from msgspec.structs import replace
 from edgebench.errors import LaunchFailed
 from edgebench.events import Emit
 from edgebench.measure.clock import Clock
-from edgebench.measure.gate import Gate, GateOutcome
+from edgebench.measure.gate import Gate, GateOutcome, Thermometer
 from edgebench.measure.store import RunStore
-from edgebench.measure.validity import Judgement, judge, judge_profile
+from edgebench.measure.validity import Judgement, judge, judge_conditions, judge_profile
 from edgebench.records import (
     Artifact,
     CanaryReference,
+    DeviceState,
     HeaderRow,
     Identity,
     LaunchRecord,
@@ -56,6 +57,8 @@ class Surroundings:
     reference: CanaryReference | None
     canary_library: str | None
     thermal_zones: Mapping[str, str]
+    thermometer: Thermometer
+    device_state: Callable[[], DeviceState]
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,8 @@ def launch(
 
     Raises what is no matter of one launch: a lost device, a full disk, a missing runtime.
     """
-    outcome = at.gate.wait(gate_at_most_s) if at.gate else GateOutcome(True, 0.0, "")
+    outcome = at.gate.wait(gate_at_most_s) if at.gate else GateOutcome(True, 0.0, "", at.thermometer())
+    state = at.device_state()
     folder = at.store.launch_folder(series, index)
     plan = _plan(subject, at, schedule, kind, f"{series}-{index}", folder)
     started = at.clock.utc()
@@ -92,6 +96,7 @@ def launch(
         judgement = Judgement("FAILED", (failure.message,))
     else:
         judgement = judge(trace, plan, at.reference) if kind == "measure" else judge_profile(trace)
+        judgement = judge_conditions(judgement, state, outcome.thermal)
     if not outcome.passed:
         judgement = judgement.lowered(f"the gate {outcome}")
     trace_path = Path(plan.trace_path)
@@ -105,6 +110,8 @@ def launch(
         trace=at.store.relative(trace_path) if trace_path.is_file() else None,
         validity=judgement.validity,
         reasons=judgement.reasons,
+        state=state,
+        thermal=outcome.thermal,
     )
     return Launched(record, trace)
 
@@ -131,6 +138,21 @@ def _plan(
         work_dir=str(folder.resolve()),
         trace_path=str((folder / "trace.jsonl").resolve()),
     )
+
+
+def with_conditions(identity: Identity, launches: Sequence[LaunchRecord]) -> Identity:
+    """The identity card with what the screen and the charger did over all launches."""
+    return replace(
+        identity,
+        screen=_over(tuple(launch.state.screen_on for launch in launches), "on", "off"),
+        charger=_over(tuple(launch.state.charging for launch in launches), "attached", "detached"),
+    )
+
+
+def _over(told: Sequence[bool | None], yes: str, no: str) -> str | None:
+    """One word for a thing that stayed as it was, both for one that did not, None where nothing was told."""
+    words = [word for word, value in ((yes, True), (no, False)) if value in told]
+    return " and ".join(words) or None
 
 
 def completed_identity(identity: Identity, trace: Trace) -> Identity:

@@ -12,9 +12,8 @@ from msgspec.structs import replace
 
 from edgebench import __version__
 from edgebench.device.canary_build import canary_library, canary_work
-from edgebench.device.host import HostDevice
 from edgebench.errors import UsageError
-from edgebench.events import Emit, StageFinished, StageStarted
+from edgebench.events import StageFinished, StageStarted
 from edgebench.files import state_root
 from edgebench.measure.clock import Clock, SystemClock
 from edgebench.measure.gate import Gate
@@ -25,8 +24,6 @@ from edgebench.measure.reference import establish, reference_path
 from edgebench.measure.session import Session
 from edgebench.measure.store import RunStore, new_run_id
 from edgebench.records import CanaryReference, RunPolicy, RunRecord, Schedule, Series, TargetSpec
-from edgebench.runtime.launcher import HostLauncher
-from edgebench.transport.local import LocalTransport
 
 
 @dataclass(frozen=True)
@@ -38,13 +35,6 @@ class Order:
     schedule: Schedule
     runs_dir: Path
     command: tuple[str, ...]
-
-
-def open_bench(emit: Emit) -> Bench:
-    """This machine as a device."""
-    transport = LocalTransport()
-    device = HostDevice()
-    return Bench(device, device.facts(), HostLauncher(transport), emit)
 
 
 def measure(request: Request, order: Order, bench: Bench) -> tuple[RunStore, RunRecord]:
@@ -123,12 +113,13 @@ def _surroundings(
     reference: CanaryReference | None = None,
 ) -> Iterator[Surroundings]:
     """The gate of ``cores`` and the reference (the device's own, where none is given), with a folder for canaries."""
-    library = canary_library()
+    # A device elsewhere has its canaries in the harness.
+    library = canary_library() if bench.device.platform == "host" else None
     library_path = str(library) if library else None
     with tempfile.TemporaryDirectory(prefix="edgebench-") as scratch:
         probe = canary_probe(bench.launcher, cores, library_path, Path(scratch))
         reference = reference or _reference(cores, probe, bench, clock)
-        gate = Gate(target.gate, reference, probe, bench.device.read_temperature_c, clock, bench.emit)
+        gate = Gate(target.gate, reference, probe, bench.thermometer, clock, bench.emit)
         yield Surroundings(
             store=store,
             launcher=bench.launcher,
@@ -138,6 +129,8 @@ def _surroundings(
             reference=reference,
             canary_library=library_path,
             thermal_zones=bench.device.thermal_zones(),
+            thermometer=bench.thermometer,
+            device_state=bench.device.state,
         )
 
 

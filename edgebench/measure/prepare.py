@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgebench.catalog import ResolvedModel, resolve_model
-from edgebench.device.host import HostDevice
+from edgebench.device.base import Device
 from edgebench.errors import EdgebenchError, LaunchFailed, ModelError, ParityFailed, PrecisionRefused, UsageError
 from edgebench.events import Emit
 from edgebench.measure.launching import Subject
@@ -20,10 +21,11 @@ from edgebench.records import (
     PublishedFigure,
     RunRecord,
     Series,
+    ThermalState,
 )
 from edgebench.runtime import RUNTIMES, get_runtime
-from edgebench.runtime.base import Runtime
-from edgebench.runtime.launcher import HostLauncher, plan_artifact
+from edgebench.runtime.base import Launcher, Runtime
+from edgebench.runtime.launcher import plan_artifact
 
 # Kinds of model file, and the only artifact format that each can be.
 _FILE_FORMATS = {"onnx": "onnx", "ncnn": "ncnn"}
@@ -47,12 +49,19 @@ class Request:
 
 @dataclass(frozen=True)
 class Bench:
-    """The device and the way to it; what preparing and measuring share."""
+    """The device and the way to it; what preparing and measuring share.
 
-    device: HostDevice
+    ``thermometer`` reads the device's sensors and, where others may use it, tells them that it is still in use.
+    ``launched_from`` says who starts the agent there; ``settings`` what was changed on the device for as long as it is open.
+    """
+
+    device: Device
     facts: DeviceFacts
-    launcher: HostLauncher
+    launcher: Launcher
+    thermometer: Callable[[], ThermalState]
     emit: Emit
+    launched_from: str = "this machine"
+    settings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -73,7 +82,7 @@ def prepare(request: Request, bench: Bench) -> Prepared:
     models = [model for name in request.models for model in resolve_model(name)]
     runtimes = [get_runtime(name) for name in request.runtimes]
     for runtime in runtimes:
-        runtime.require_installed(bench.emit)
+        bench.launcher.prepare(runtime, bench.emit)
     prepared = Prepared()
     for model in models:
         fitting = _runtimes_for(model, runtimes, request)
@@ -168,7 +177,7 @@ class _Preparation:
             emit=bench.emit,
         )
         subject = _subject(artifact, folder, runtime, request.threads, request.cores)
-        self.prepared.series.append(_series(self.model.published, subject, fidelity, bench.facts))
+        self.prepared.series.append(_series(self.model.published, subject, fidelity, bench))
         self.prepared.subjects.append(subject)
 
     def _failed(self, runtime: Runtime, error: EdgebenchError, measurable: bool) -> None:
@@ -198,7 +207,7 @@ def _subject(artifact: Artifact, folder: Path, runtime: Runtime, threads: int, c
     )
 
 
-def _series(published: tuple[PublishedFigure, ...], subject: Subject, fidelity: Fidelity, facts: DeviceFacts) -> Series:
+def _series(published: tuple[PublishedFigure, ...], subject: Subject, fidelity: Fidelity, bench: Bench) -> Series:
     artifact = subject.artifact
     return Series(
         label=f"{artifact.model.name}-{subject.runtime.name}-{artifact.precision}-t{subject.threads}",
@@ -208,13 +217,13 @@ def _series(published: tuple[PublishedFigure, ...], subject: Subject, fidelity: 
         inputs=artifact.inputs,
         fidelity=fidelity,
         published=published,
-        identity=_identity(subject, facts),
+        identity=_identity(subject, bench),
     )
 
 
-def _identity(subject: Subject, facts: DeviceFacts) -> Identity:
+def _identity(subject: Subject, bench: Bench) -> Identity:
     """The card before the first launch; ``completed_identity`` adds what only a launch can tell."""
-    artifact = subject.artifact
+    artifact, facts = subject.artifact, bench.facts
     return Identity(
         model=artifact.model.name,
         model_source=artifact.model.source,
@@ -242,4 +251,6 @@ def _identity(subject: Subject, facts: DeviceFacts) -> Identity:
         machine=facts.machine,
         governor=facts.governor,
         power_source=facts.power_source,
+        launched_from=bench.launched_from,
+        settings=bench.settings,
     )

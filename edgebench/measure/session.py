@@ -16,7 +16,7 @@ from edgebench.analyze.statistics import half_width
 from edgebench.analyze.summary import launch_median_ms, summarize
 from edgebench.errors import Interrupted
 from edgebench.events import LaunchFinished, LaunchStarted, Note, StageFinished, StageStarted, Waiting
-from edgebench.measure.launching import Launched, Subject, Surroundings, completed_identity, launch
+from edgebench.measure.launching import Launched, Subject, Surroundings, completed_identity, launch, with_conditions
 from edgebench.measure.validity import canary_ratios
 from edgebench.records import CanaryReference, CanaryRow, LayersRow, RunRecord, Series, TelemetryRow, Trace
 
@@ -166,7 +166,9 @@ class Session:
         if launched.trace is not None:
             self._traces[index][launched.record.index] = launched.trace
             series = replace(series, identity=completed_identity(series.identity, launched.trace))
-        self._replace(index, replace(series, launches=(*series.launches, launched.record)))
+        launches = (*series.launches, launched.record)
+        identity = with_conditions(series.identity, launches)
+        self._replace(index, replace(series, identity=identity, launches=launches))
 
     def _replace(self, index: int, series: Series) -> None:
         every = list(self.record.series)

@@ -12,12 +12,14 @@ from statistics import median
 from edgebench.records import (
     CanaryReference,
     CanaryRow,
+    DeviceState,
     EndRow,
     HeaderRow,
     IterationsRow,
     LoadRow,
     Plan,
     TelemetryRow,
+    ThermalState,
     Trace,
     WarmupRow,
 )
@@ -53,6 +55,7 @@ class Limits:
     others_suspect: float = 0.05
     others_invalid: float = 0.10
     suspend_invalid_ms: float = 5.0
+    battery_suspect_percent: float = 20.0
 
 
 DEFAULT_LIMITS = Limits()
@@ -87,6 +90,31 @@ def judge(trace: Trace, plan: Plan, reference: CanaryReference | None, limits: L
     order: tuple[Validity, ...] = ("INVALID", "SUSPECT")
     worst: Validity = next((level for level in order if any(found == level for found, _ in findings)), "VALID")
     return Judgement(worst, tuple(reason for _, reason in findings))
+
+
+STATUS = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
+"""Android's names of its throttling statuses 0 to 6 (PowerManager.THERMAL_STATUS_*)."""
+
+
+def throttling(thermal: ThermalState) -> str | None:
+    """The device's own word that it throttles. None proves nothing: some phones never say it."""
+    if not thermal.status:
+        return None
+    return f"thermal status {thermal.status} ({STATUS[min(thermal.status, len(STATUS) - 1)]})"
+
+
+def judge_conditions(
+    judgement: Judgement, state: DeviceState, thermal: ThermalState, limits: Limits = DEFAULT_LIMITS
+) -> Judgement:
+    """``judgement`` lowered by what the device said of itself just before the launch."""
+    if found := throttling(thermal):
+        judgement = judgement.lowered(f"the device throttles by its own word: {found}")
+    if state.power_saving:
+        judgement = judgement.lowered("power saving is on")
+    if state.battery_percent is not None and state.battery_percent < limits.battery_suspect_percent:
+        low = f"battery at {state.battery_percent:.0f} % (limit {limits.battery_suspect_percent:.0f} %)"
+        judgement = judgement.lowered(low)
+    return judgement
 
 
 def judge_profile(trace: Trace) -> Judgement:

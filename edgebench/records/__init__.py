@@ -18,11 +18,11 @@ from edgebench.records.catalog import (
     PublishedFigure,
     TargetSpec,
 )
+from edgebench.records.device import DeviceFacts, DeviceState, Place, Reading, ThermalState
 from edgebench.records.plan import Plan, PlannedArtifact, Schedule, TensorFile
 from edgebench.records.result import Result, ResultDocument, ResultLayer
 from edgebench.records.run import (
     CanaryReference,
-    DeviceFacts,
     Identity,
     LaunchRecord,
     LayerRow,
@@ -56,6 +56,7 @@ __all__ = [
     "CanaryReference",
     "CanaryRow",
     "DeviceFacts",
+    "DeviceState",
     "EndRow",
     "ErrorRow",
     "Fidelity",
@@ -74,10 +75,12 @@ __all__ = [
     "NotMeasured",
     "OutputRow",
     "ParityCheck",
+    "Place",
     "Plan",
     "PlannedArtifact",
     "ProfileRecord",
     "PublishedFigure",
+    "Reading",
     "Record",
     "Result",
     "ResultDocument",
@@ -94,6 +97,7 @@ __all__ = [
     "TelemetryRow",
     "TensorFile",
     "TensorSpec",
+    "ThermalState",
     "Trace",
     "TraceRow",
     "WarmupRow",

@@ -60,12 +60,20 @@ class GateLimits(Record, frozen=True, kw_only=True):
 
 
 class TargetSpec(Record, frozen=True, kw_only=True):
-    """One targets/*.yaml: what a person asks for. The device is what is then found."""
+    """One targets/*.yaml: what a person asks for. The device is what is then found.
+
+    A phone is named by ``serial`` (USB) or ``address`` (host:port), else it is the only one that is connected; ``model`` is a
+    text that its maker and model must contain, in either case. ``abi`` overrides the processor family that it tells.
+    """
 
     name: str
     summary: str
-    platform: Literal["host"]
+    platform: Literal["host", "android"]
     runtimes: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     threads: PositiveInt = 1
     cores: str | None = None
+    serial: str | None = None
+    address: str | None = None
+    model: str | None = None
+    abi: Literal["arm64-v8a", "armeabi-v7a", "x86_64", "riscv64"] | None = None
     gate: GateLimits = GateLimits()

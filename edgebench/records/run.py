@@ -12,28 +12,11 @@ import msgspec
 from edgebench.records.artifact import Fidelity, ModelIdentity, WeightsInfo
 from edgebench.records.base import Record, TensorSpec
 from edgebench.records.catalog import PublishedFigure, TargetSpec
+from edgebench.records.device import DeviceFacts, DeviceState, ThermalState
 from edgebench.records.plan import Option, Schedule
 
 RUN_SCHEMA = 1
 Validity = Literal["VALID", "SUSPECT", "INVALID", "FAILED"]
-
-
-class DeviceFacts(Record, frozen=True, kw_only=True):
-    """What the device said about itself.
-
-    ``id`` is stable between runs; ``clusters`` are the cores by maximum frequency, fastest first.
-    """
-
-    id: str
-    model: str
-    soc: str | None
-    os_build: str
-    machine: str
-    clusters: tuple[tuple[int, ...], ...]
-    memory_bytes: int | None
-    governor: str | None
-    power_source: str | None
-    virtual: bool | None
 
 
 class CanaryReference(Record, frozen=True, kw_only=True):
@@ -48,7 +31,11 @@ class CanaryReference(Record, frozen=True, kw_only=True):
 
 
 class Identity(Record, frozen=True, kw_only=True):
-    """The identity card: every field that makes two latencies unlike. Two results are compared field by field."""
+    """The identity card: every field that makes two latencies unlike. Two results are compared field by field.
+
+    ``screen`` is *on*, *off* or *on and off*, ``charger`` *attached*, *detached* or *attached and detached*, over all launches.
+    ``settings`` are those of the device that were changed for the run.
+    """
 
     model: str
     model_source: str
@@ -76,12 +63,17 @@ class Identity(Record, frozen=True, kw_only=True):
     machine: str
     governor: str | None
     power_source: str | None
+    launched_from: str = "this machine"
+    screen: str | None = None
+    charger: str | None = None
+    settings: tuple[str, ...] = ()
 
 
 class LaunchRecord(Record, frozen=True, kw_only=True):
     """One launch of a series. ``trace`` is relative to the run's folder; a FAILED launch may have none.
 
-    ``gate`` says how the gate ended. ``used`` is false for INVALID and FAILED launches, which are kept and shown.
+    ``gate`` says how the gate ended. ``used`` is false for INVALID and FAILED launches, which are kept and shown. ``state``
+    and ``thermal`` are what the device said just before it.
     """
 
     index: int
@@ -93,6 +85,8 @@ class LaunchRecord(Record, frozen=True, kw_only=True):
     trace: str | None
     validity: Validity
     reasons: tuple[str, ...]
+    state: DeviceState = DeviceState()
+    thermal: ThermalState = ThermalState()
 
     @property
     def used(self) -> bool:

@@ -45,7 +45,14 @@ class LoadRow(Record, frozen=True, kw_only=True, tag_field="type", tag="load"):
 
 
 class CanaryRow(Record, frozen=True, kw_only=True, tag_field="type", tag="canaries"):
-    """The three canaries, ns for the same fixed work every time: lower is faster. See DESIGN "Canaries"."""
+    """The three canaries, ns for the same fixed work every time: lower is faster. See DESIGN "Canaries".
+
+    ``clock_ghz`` is the core's frequency as the clock canary saw it: the steps of a chain of exclusive-ors over their time,
+    one cycle a step. None by numpy and where the chain is the compiler's. One cycle is what Arm's, Intel's, AMD's and SiFive's
+    cores take (Golden Cove and later too, which fold constants but no registers). It is wrong on Pentium 4, which took
+    half a cycle, may be on NVIDIA's Denver and Carmel (Jetson TX2, Xavier), which translate code, and means nothing under an
+    emulator.
+    """
 
     when: Literal["before", "between", "after"]
     t_ns: int
@@ -53,6 +60,7 @@ class CanaryRow(Record, frozen=True, kw_only=True, tag_field="type", tag="canari
     clock_ns: int
     throughput_ns: int
     memory_ns: int
+    clock_ghz: float | None = None
 
 
 class WarmupRow(Record, frozen=True, kw_only=True, tag_field="type", tag="warmup"):

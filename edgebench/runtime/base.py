@@ -14,7 +14,13 @@ from edgebench.records.plan import Option
 
 
 class Launcher(Protocol):
-    """Starts one launch and reads its trace."""
+    """Starts launches on one device and reads their traces. Plans name files of this machine, wherever the device is."""
+
+    def prepare(self, runtime: Runtime, emit: Emit) -> None:
+        """Makes ready what launches on ``runtime`` need there. Raises NotInstalled or DeviceRefused with the mend."""
+
+    def agent(self, runtime: Runtime) -> str:
+        """Names the very build that will run: two builds of one version may differ."""
 
     def launch(self, plan: Plan) -> Trace:
         """Raises LaunchFailed when there is no usable trace."""

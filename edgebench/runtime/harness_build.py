@@ -136,6 +136,17 @@ def build_overhead(folder: Path) -> Path:
     return folder / "overhead"
 
 
+def build_with_clock(abi: str, clock_source: Path, emit: Emit, *, cache: Path | None = None) -> Harness:
+    """A harness for tests, whose clock_gettime is the ``__wrap_clock_gettime`` of this C++ source; cached as the others are.
+
+    The source may include headers that lie beside it. Raises as ``build_harness`` does.
+    """
+    build = _Build(get_abi(abi), None, cache or cache_root(), clock_source)
+    if not build.target.is_file():
+        build.make(emit, None)
+    return _harness(build.target, abi)
+
+
 def _harness(path: Path, abi: str) -> Harness:
     toolchain = path.with_suffix(".toolchain")
     return Harness(path, abi, sha256_file(path), toolchain.read_text(encoding="utf-8"))
@@ -144,8 +155,9 @@ def _harness(path: Path, abi: str) -> Harness:
 class _Build:
     """One ABI's build: what goes into it, and where it is kept."""
 
-    def __init__(self, abi: Abi, ndk: Ndk | None, cache: Path) -> None:
+    def __init__(self, abi: Abi, ndk: Ndk | None, cache: Path, clock_source: Path | None = None) -> None:
         self._abi = abi
+        self._clock_source = clock_source
         self._ndk = ndk
         self._cache = cache
         self._sources = shipped_folder("android_harness")
@@ -156,6 +168,8 @@ class _Build:
         )
         self._ncnn = cache / "ncnn" / ncnn_key[:32]
         sources = [*sorted(self._sources.glob("src/*")), self._sources / "CMakeLists.txt", _AGENT / "canary.c"]
+        if clock_source is not None:
+            sources += [clock_source, *sorted(clock_source.parent.glob("*.h"))]
         self._version = sha256_bytes(b"".join(path.read_bytes() for path in sources))[:12]
         key = sha256_bytes(f"{ncnn_key}\0{self._version}".encode())
         self.target = cache / "harness" / key[:32] / f"edgebench_harness-{abi.name}"
@@ -196,11 +210,13 @@ class _Build:
 
     def options(self, folder: Path) -> list[str]:
         """CMake's options for the harness beside those of the compiler; ``folder`` takes the link to JSON's headers."""
+        clock = [] if self._clock_source is None else [f"-DHARNESS_CLOCK_OBJECT={self._clock_source}"]
         return [
             f"-Dncnn_DIR={self._ncnn / 'lib' / 'cmake' / 'ncnn'}",
             f"-DCANARY_SOURCE={_AGENT / 'canary.c'}",
             f"-DHARNESS_VERSION={self._version}",
             f"-DJSON_INCLUDE={_json_headers(folder)}",
+            *clock,
         ]
 
     def compile(self, build: Path, options: Sequence[str], stage: str, emit: Emit) -> None:

@@ -1,20 +1,19 @@
-"""One launch on this machine: a fresh agent process from a plan to a trace that was read strictly."""
+"""One launch on this machine: a fresh agent process from a plan to a trace."""
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Protocol
 
-from edgebench.errors import EdgebenchError, InvalidFile, LaunchFailed, UnsupportedOperator
-from edgebench.events import ignore
+from edgebench.events import Emit
 from edgebench.files import write_atomic
-from edgebench.records import Artifact, ErrorRow, HeaderRow, Plan, PlannedArtifact, TensorFile, Trace
-from edgebench.records.codec import decode_trace, encode
+from edgebench.records import Artifact, Plan, PlannedArtifact, TensorFile, Trace
+from edgebench.records.codec import encode
 from edgebench.runtime import get_runtime
-from edgebench.runtime.base import PYTHON_AGENT
+from edgebench.runtime.base import PYTHON_AGENT, Runtime
+from edgebench.runtime.ending import Ending, finished_trace
 from edgebench.transport.local import Completed
 
 # The agent ends itself at its deadline, the kernel ends it 2 s later: past this it is stuck beyond both.
@@ -40,6 +39,14 @@ class HostLauncher:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
+    def prepare(self, runtime: Runtime, emit: Emit) -> None:
+        """See Launcher.prepare."""
+        runtime.require_installed(emit)
+
+    def agent(self, runtime: Runtime) -> str:
+        """The command, whose path names the harness's content."""
+        return " ".join(runtime.agent_command())
+
     def launch(self, plan: Plan) -> Trace:
         """One fresh process; its trace, complete to the end row.
 
@@ -60,20 +67,8 @@ class HostLauncher:
             stdout=folder / "agent.stdout",
             stderr=stderr,
         )
-        trace = _read(trace_path)
-        if trace is not None and trace.error is not None:
-            raise _reported(trace.error, plan, stderr)
-        if completed.timed_out:
-            text = f"the agent hung: killed after {plan.deadline_s + GRACE_S:g} s"
-            raise LaunchFailed(text, hint=f"what it said last is in {stderr}")
-        if completed.status != 0 or trace is None or not trace.complete:
-            raise LaunchFailed(_ending(completed), hint=f"what it said is in {stderr}")
-        if not isinstance(trace.rows[0], HeaderRow) or trace.header.plan_id != plan.plan_id:
-            raise LaunchFailed(
-                f"{trace_path} is not the trace of plan {plan.plan_id}",
-                hint="start the run again: two runs share a folder",
-            )
-        return trace
+        ending = Ending(completed.status, completed.timed_out, plan.deadline_s + GRACE_S, completed.stderr_tail, stderr)
+        return finished_trace(plan, trace_path, ending)
 
 
 def plan_artifact(artifact: Artifact, folder: Path) -> PlannedArtifact:
@@ -114,36 +109,3 @@ def agent_environment(threads: int) -> dict[str, str]:
 def _agent_command(plan: Plan) -> list[str]:
     """The canaries alone need no runtime: the Python agent runs them."""
     return PYTHON_AGENT if plan.mode == "canary" else get_runtime(plan.runtime).agent_command()
-
-
-def _read(path: Path) -> Trace | None:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    try:
-        return decode_trace(data, path=str(path))
-    except InvalidFile as error:
-        raise LaunchFailed(error.message, hint=error.hint) from error
-
-
-def _reported(row: ErrorRow, plan: Plan, stderr: Path) -> EdgebenchError:
-    """The agent's error row as an error of ours."""
-    if row.code == "unsupported_operator":
-        return UnsupportedOperator(row.message, hint="choose another --runtime, or replace that operator in the model")
-    if row.code == "not_installed":
-        # Raises NotInstalled with the command; what is installed and yet does not import falls through.
-        get_runtime(plan.runtime).require_installed(ignore)
-    return LaunchFailed(f"{row.code}: {row.message}", hint=f"what the agent said is in {stderr}")
-
-
-def _ending(completed: Completed) -> str:
-    if completed.status < 0:
-        try:
-            how = f"was ended by {signal.Signals(-completed.status).name}"
-        except ValueError:
-            how = f"was ended by signal {-completed.status}"
-    else:
-        how = f"ended with status {completed.status} and no end row"
-    last = completed.stderr_tail.splitlines()[-1:]
-    return f"the agent {how}" + (f": {last[0]}" if last else "")

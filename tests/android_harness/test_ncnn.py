@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,14 +20,9 @@ from edgebench.records import (
     SensorsRow,
     TelemetryRow,
 )
-from edgebench.records.codec import decode_trace, encode
-from edgebench.runtime import get_runtime
 from tests.agent.launches import QUICK, ncnn_net, output, plan, run_agent, tensor
+from tests.android_harness.starting import RELU, launch_harness, trace_in
 
-RELU = """
-Input in0 0 1 in0
-ReLU relu 1 1 in0 out0
-"""
 # BinaryOp 0=1 is a subtraction: the order of its inputs shows.
 MINUS = """
 Input in1 0 1 in1
@@ -165,33 +156,10 @@ def test_a_pair_is_timed_alone_and_then_in_turns(tmp_path):
     turns = [row for row in trace.of(IterationsRow) if row.interleaved]
     assert {row.artifact for row in alone} == {0, 1}
     assert [row.artifact for row in turns] == [0, 1] * (len(turns) // 2)
+    # A canary runs between the solo blocks and the turns, too.
+    assert {row.dropped for row in turns} == {QUICK.drop_after_canary}
     for first, second in zip(turns[::2], turns[1::2], strict=True):
         assert len(first.stages["net"]) == len(second.stages["net"]) >= 1
-
-
-def test_a_hung_launch_ends_at_its_deadline_with_the_reason_on_disk(tmp_path):
-    schedule = replace(QUICK, measure_ms=60_000, iterations_max=100_000_000)
-    wanted = plan(tmp_path, "measure", ncnn_net(tmp_path, RELU, 2), runtime="ncnn", schedule=schedule, deadline_s=1.0)
-    status, trace = run_agent(wanted)
-    assert status == 1 and trace.error is not None
-    assert (trace.error.code, trace.error.message) == ("deadline", "the plan's deadline of 1 s passed")
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_an_ended_launch_says_by_which_signal(tmp_path, number):
-    schedule = replace(QUICK, measure_ms=60_000, iterations_max=100_000_000)
-    wanted = plan(tmp_path, "measure", ncnn_net(tmp_path, RELU, 2), runtime="ncnn", schedule=schedule)
-    (tmp_path / "plan.json").write_bytes(encode(wanted))
-    process = subprocess.Popen([*get_runtime("ncnn").agent_command(), str(tmp_path / "plan.json")])
-    try:
-        _wait_for(tmp_path / "trace.jsonl", b'"warmup"')
-        process.send_signal(number)
-        assert process.wait(10) == 1
-    finally:
-        process.kill()
-    trace = decode_trace((tmp_path / "trace.jsonl").read_bytes(), path="trace.jsonl")
-    assert trace.error is not None and trace.error.code == "terminated"
-    assert str(int(number)) in trace.error.message
 
 
 def test_both_agents_canaries_are_the_same_work(tmp_path):
@@ -201,14 +169,36 @@ def test_both_agents_canaries_are_the_same_work(tmp_path):
         pytest.skip("no compiler for the Python agent's canary library")
     _, python = run_agent(plan(tmp_path / "python", "measure", canary_library=str(library)))
     assert native.header.canary_source == python.header.canary_source == "library"
-    for name in ("clock_ns", "throughput_ns"):
+    for name in ("clock_ns", "clock_ghz", "throughput_ns"):
         fastest = [min(getattr(row, name) for row in trace.of(CanaryRow)) for trace in (native, python)]
         # Not a time: another chain or count would differ by a factor.
         assert 0.5 < fastest[0] / fastest[1] < 2
 
 
-def _wait_for(path: Path, text: bytes) -> None:
-    until = time.monotonic() + 20
-    while not (path.exists() and text in path.read_bytes()):
-        assert time.monotonic() < until, "the launch never got there"
-        time.sleep(0.02)
+def test_the_harness_reads_the_canaries_alone_without_a_runtime(tmp_path):
+    wanted = plan(tmp_path, "canary", runtime="none")
+    done, trace = launch_harness(wanted), trace_in(tmp_path)
+    assert done.returncode == 0, trace.error
+    assert [row.when for row in trace.of(CanaryRow)] == ["before"] and not trace.of(LoadRow)
+    assert trace.of(EndRow)[0].iterations == 0
+
+
+def test_a_core_that_is_not_there_is_read_back_and_not_hidden(tmp_path):
+    wanted = plan(tmp_path, "measure", ncnn_net(tmp_path, RELU, 2), runtime="ncnn", cores=(1000,))
+    status, trace = run_agent(wanted)
+    assert status == 0, trace.error
+    assert trace.header.cores_requested == (1000,)
+    assert trace.header.cores_allowed == tuple(sorted(os.sched_getaffinity(0)))
+
+
+def test_a_plan_without_a_bound_to_speak_of_takes_little_memory(tmp_path):
+    files = ncnn_net(tmp_path, RELU, 2)
+    peaks = []
+    for iterations_max in (1000, 100_000_000):
+        wanted = plan(
+            tmp_path, "measure", files, runtime="ncnn", schedule=replace(QUICK, iterations_max=iterations_max)
+        )
+        status, trace = run_agent(wanted)
+        assert status == 0, trace.error
+        peaks.append(trace.of(EndRow)[0].memory_peak_bytes)
+    assert None not in peaks and peaks[1] - peaks[0] < 16e6

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgebench.device.host import HostDevice
-from edgebench.records import DeviceFacts
+from edgebench.records import DeviceFacts, DeviceState, Reading, ThermalState
 
 X86 = """\
 processor\t: 0
@@ -48,7 +48,7 @@ def test_a_machine_that_tells_nothing_still_has_facts(tmp_path):
     facts = device.facts()
     assert (facts.soc, facts.memory_bytes, facts.governor, facts.power_source, facts.virtual) == (None,) * 5
     assert facts.clusters == ((0, 1),)
-    assert device.thermal_zones() == {} and device.read_temperature_c() is None
+    assert device.thermal_zones() == {} and device.thermal_state() == ThermalState()
 
 
 def test_a_pc_is_described_by_proc_and_os_release(tmp_path):
@@ -139,7 +139,13 @@ def test_zones_in_every_unit_are_read_and_nonsense_is_left_out(tmp_path):
     device = machine(tmp_path, files)
     assert list(device.thermal_zones()) == ["cpu", "skin", "battery", "cpu thermal_zone5"]
     assert device.thermal_zones()["cpu"] == str(tmp_path / "sys/class/thermal/thermal_zone0/temp")
-    assert device.read_temperature_c() == 52.5
+    state = device.thermal_state()
+    assert state.hottest() == Reading(name="cpu thermal_zone5", place="soc", celsius=52.5, source="thermal zone")
+    assert [(reading.name, reading.place) for reading in state.readings[:3]] == [
+        ("cpu", "soc"),
+        ("skin", "skin"),
+        ("battery", "battery"),
+    ]
 
 
 def test_a_zone_that_refuses_to_be_read_is_no_zone(tmp_path):
@@ -148,3 +154,17 @@ def test_a_zone_that_refuses_to_be_read_is_no_zone(tmp_path):
         parents=True
     )  # reading it is an OSError, as on Orin's cv zones
     assert list(device.thermal_zones()) == ["cpu"]
+
+
+def test_a_laptop_tells_its_battery_and_a_server_nothing(tmp_path):
+    laptop = machine(
+        tmp_path / "laptop",
+        {
+            "sys/class/power_supply/BAT0/type": "Battery\n",
+            "sys/class/power_supply/BAT0/capacity": "57\n",
+            "sys/class/power_supply/AC/type": "Mains\n",
+            "sys/class/power_supply/AC/online": "0\n",
+        },
+    )
+    assert laptop.state() == DeviceState(battery_percent=57.0, charging=False)
+    assert machine(tmp_path / "server", {}).state() == DeviceState()

@@ -166,7 +166,7 @@ def test_nothing_stays_of_a_launch_that_was_well(copied: Callable[[str], Made], 
 
 
 def _conditions(bench: Bench) -> Conditions:
-    return Conditions(get_runtime("onnxruntime"), 1, bench.cores, bench.facts)
+    return Conditions(get_runtime("onnxruntime"), 1, bench.cores, bench.facts, bench.launcher)
 
 
 def _reference(artifact: Artifact, folder: Path) -> list[list[np.ndarray]]:

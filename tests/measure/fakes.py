@@ -17,6 +17,7 @@ from edgebench.records import (
     CanaryReference,
     CanaryRow,
     DeviceFacts,
+    DeviceState,
     EndRow,
     Fidelity,
     GateLimits,
@@ -27,15 +28,18 @@ from edgebench.records import (
     LayersRow,
     LoadRow,
     ModelIdentity,
+    Place,
     Plan,
     PlannedArtifact,
     ProfileRecord,
+    Reading,
     RunPolicy,
     RunRecord,
     Schedule,
     Series,
     TargetSpec,
     TelemetryRow,
+    ThermalState,
     Trace,
     WarmupRow,
     WeightsInfo,
@@ -273,17 +277,36 @@ def subject(runtime: FakeRuntime | None = None) -> Subject:
     )
 
 
+def thermal(
+    *, soc: float | None = None, skin: float | None = None, battery: float | None = None, status: int | None = None
+) -> ThermalState:
+    """What a device's sensors say."""
+    told: list[tuple[Place, float | None]] = [("soc", soc), ("skin", skin), ("battery", battery)]
+    readings = [
+        Reading(name=place.upper(), place=place, celsius=value, source="fake")
+        for place, value in told
+        if value is not None
+    ]
+    return ThermalState(readings=tuple(readings), status=status)
+
+
 def gate(
-    probes: Sequence[CanaryRow], clock: FakeClock, events: list[Event], temperatures: Sequence[float | None] = (None,)
+    probes: Sequence[CanaryRow],
+    clock: FakeClock,
+    events: list[Event],
+    temperatures: Sequence[float | ThermalState | None] = (None,),
 ) -> Gate:
-    """A gate that reads the given probes and temperatures one after another; the last one stays."""
+    """A gate that reads the given probes and temperatures (of the SoC) one after another; the last one stays."""
     rows, readings = list(probes), list(temperatures)
 
     def probe() -> Probed:
         return Probed(rows.pop(0) if len(rows) > 1 else rows[0], "library")
 
-    def thermometer() -> float | None:
-        return readings.pop(0) if len(readings) > 1 else readings[0]
+    def thermometer() -> ThermalState:
+        reading = readings.pop(0) if len(readings) > 1 else readings[0]
+        if isinstance(reading, ThermalState):
+            return reading
+        return thermal() if reading is None else thermal(soc=reading)
 
     limits = GateLimits(start_max_c=45.0, max_wait_s=30.0)
     return Gate(limits, REFERENCE, probe, thermometer, clock, events.append)
@@ -305,5 +328,7 @@ def surroundings(
         reference=REFERENCE,
         canary_library=None,
         thermal_zones={},
+        thermometer=thermal,
+        device_state=DeviceState,
     )
     return at, launcher, events

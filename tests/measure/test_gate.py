@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgebench.errors import LaunchFailed
 from edgebench.events import Event, Waiting
-from tests.measure.fakes import FakeClock, canaries, gate
+from tests.measure.fakes import FakeClock, canaries, gate, thermal
 
 
 def test_a_quiet_device_passes_at_once() -> None:
@@ -68,3 +68,58 @@ def test_a_probe_that_fails_is_waited_out_and_ends_no_run() -> None:
     outcome = replace(gate([canaries()], clock, []), probe=crashing).wait()
     assert not outcome.passed
     assert "it crashed" in outcome.reason
+
+
+def body(*celsius: float) -> list[object]:
+    return [thermal(soc=40.0, skin=value) for value in celsius]
+
+
+def test_the_body_is_what_the_limit_holds_for_where_a_chip_runs_hotter() -> None:
+    clock = FakeClock()
+    outcome = gate([canaries()], clock, [], temperatures=[thermal(soc=70.0, skin=30.0)]).wait()
+    assert outcome.passed
+
+
+def test_a_warm_body_is_waited_for_and_named() -> None:
+    outcome = gate([canaries()], FakeClock(), [], temperatures=[thermal(soc=40.0, battery=47.5)]).wait()
+    assert outcome.reason == "BATTERY at 47.5 °C, starts at 45.0 °C"
+
+
+def test_a_body_that_cools_within_the_limit_is_waited_for_until_it_is_steady() -> None:
+    """It started hot: what it gives off now is not what the launch would."""
+    clock = FakeClock()
+    cooling = [40.0 - 0.05 * second for second in range(15)]
+    outcome = gate([canaries()], clock, [], temperatures=body(*cooling, *[cooling[-1]] * 20)).wait()
+    assert outcome.passed
+    assert 22.0 < outcome.waited_s < 34.0, "3 °C/min for 14 s; the line through 20 s is flat enough only later"
+
+
+def test_a_sensor_that_steps_by_a_tenth_does_not_hold_up_a_steady_body() -> None:
+    clock = FakeClock()
+    outcome = gate(
+        [canaries()], clock, [], temperatures=body(30.0, 30.0, 30.1, 30.0, 30.1, 30.0, 30.0, 30.1, 30.0)
+    ).wait()
+    assert outcome.passed and outcome.waited_s <= 10.0
+
+
+def test_what_was_read_before_the_last_launch_counts_for_the_next_one() -> None:
+    clock = FakeClock()
+    the_gate = gate([canaries()], clock, [], temperatures=body(30.0))
+    assert the_gate.wait().waited_s == 8.0
+    clock.sleep_s(4.0)
+    assert the_gate.wait().waited_s <= 1.0
+
+
+def test_a_device_that_says_it_throttles_is_waited_for() -> None:
+    outcome = gate([canaries()], FakeClock(), [], temperatures=[thermal(soc=40.0, status=2)]).wait()
+    assert outcome.reason == "thermal status 2 (moderate)"
+
+
+def test_status_zero_proves_nothing_and_stops_nothing() -> None:
+    outcome = gate([canaries(clock=1.2)], FakeClock(), [], temperatures=[thermal(status=0)]).wait()
+    assert "clock canary 1.20x" in outcome.reason
+
+
+def test_the_last_temperatures_go_with_the_outcome() -> None:
+    last = thermal(soc=41.0)
+    assert gate([canaries()], FakeClock(), [], temperatures=[thermal(soc=40.0), last]).wait().thermal == last

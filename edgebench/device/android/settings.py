@@ -1,0 +1,180 @@
+"""Device settings that a session may change, and that are put back however it ends.
+
+Before anything is changed a journal on the device says how to restore it. It is run at the end of the session, by a guard
+on the device when the session falls silent (a pulled cable, a killed process), and by the next session where neither came
+to it (a reboot).
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from edgebench.device.android.guard import Guard, install_script, renew_script, restore_script
+from edgebench.device.android.shell import Ran, ReturningShell, Shell
+from edgebench.errors import DeviceError, DeviceLost, DeviceRefused, UsageError
+
+# android.os.BatteryManager: on AC, on USB, on a wireless charger.
+STAY_AWAKE_ON_ANY_CHARGER = 7
+COMMAND_S = 20.0
+# A cable plugged back in shows within seconds; a phone that restarts needs about a minute.
+RETURN_S = 60.0
+_ATTEMPTS = 3
+_STAY_AWAKE = "stay_on_while_plugged_in"
+_FIXED = "cmd power set-fixed-performance-mode-enabled"
+
+
+@dataclass(frozen=True)
+class _Change:
+    """``apply`` raises DeviceRefused unless the setting holds; ``restore`` is a shell command; ``said`` tells a person."""
+
+    restore: str
+    said: str
+    apply: Callable[[Shell], None]
+
+
+@contextmanager
+def changed(shell: ReturningShell, which: Sequence[str], guard: Guard | None = None) -> Iterator[tuple[str, ...]]:
+    """Changes the settings named by ``which`` for the time of the block; yields what was changed, with the earlier values.
+
+    Call ``renew`` before every launch and after the last, never more than the lease apart: else the device takes them back,
+    and ``renew`` says so. What an earlier session left is restored first. On every way out the settings are restored; where
+    the device is lost and does not return in time, its guard does it: that raises DeviceLost, or is noted on the exception
+    that is under way. Raises DeviceRefused, with everything restored, where the device does not accept a setting, and
+    UsageError for a name that is not in SETTINGS.
+    """
+    guard = guard or Guard()
+    if unknown := sorted({*which} - {*SETTINGS}):
+        raise UsageError(f"there is no setting {', '.join(unknown)}", hint=f"settings: {', '.join(SETTINGS)}")
+    if not which:
+        yield ()
+        return
+    restore_left_over(shell, guard)
+    changes = [_PREPARE[name](shell) for name in dict.fromkeys(which)]
+    try:
+        _install(shell, guard, [change.restore for change in changes])
+        for change in changes:
+            change.apply(shell)
+        yield tuple(change.said for change in changes)
+    except BaseException as error:
+        try:
+            _restore(shell, guard)
+        except DeviceError as trouble:
+            error.add_note(f"{trouble.message}: {trouble.hint}")
+        raise
+    _restore(shell, guard)
+
+
+def renew(shell: Shell, guard: Guard | None = None, *, lease_s: float | None = None) -> None:
+    """Tells the guard that the session lives and may be silent for ``lease_s`` (the length of a launch and some more).
+
+    Raises DeviceRefused where the settings have been put back already: what was measured since is not what it says.
+    """
+    guard = guard or Guard()
+    ran = shell.run_script(renew_script(guard, guard.lease_s if lease_s is None else lease_s), timeout_s=COMMAND_S)
+    if ran.status == 3:
+        raise DeviceRefused(
+            f"the device has put its settings back: for more than {guard.lease_s:g} s it heard nothing of this session",
+            hint="repeat the run; what was measured since the last launch does not have these settings",
+        )
+    if ran.status != 0:
+        raise _refused("the lease of its settings cannot be renewed", ran, f"look into {guard.folder} on the device")
+
+
+def restore_left_over(shell: Shell, guard: Guard | None = None) -> bool:
+    """Restores what a session that died left changed; True where there was something.
+
+    For whoever opens a device and holds its lock: it would take the settings away from a session that lives. Raises
+    DeviceRefused where the device does not accept the earlier values; the journal stays.
+    """
+    guard = guard or Guard()
+    ran = shell.run_script(restore_script(guard), timeout_s=COMMAND_S)
+    if ran.status != 0:
+        hint = f"run `sh {guard.journal}` in its shell to see why, set it by hand, and remove that file"
+        raise _refused("earlier settings of the device cannot be restored", ran, hint)
+    return "restored" in ran.output.split()
+
+
+def _restore(shell: ReturningShell, guard: Guard) -> None:
+    """Restores, waiting for a lost device. Raises DeviceLost, DeviceRefused."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            restore_left_over(shell, guard)
+        except DeviceLost as error:
+            if attempt < _ATTEMPTS and shell.wait(RETURN_S):
+                continue
+            raise DeviceLost(
+                "the device was lost before its settings were restored",
+                hint=f"its guard restores them within {guard.lease_s + guard.tick_s:g} s; after a reboot the next run does",
+            ) from error
+        return
+
+
+def _install(shell: Shell, guard: Guard, restoring: Sequence[str]) -> None:
+    ran = shell.run_script(install_script(guard, restoring, secrets.token_hex(8)), timeout_s=COMMAND_S)
+    if ran.status != 0:
+        hint = f"make {guard.folder} writable (edgebench doctor tells more), or measure without changing settings"
+        raise _refused("how to restore the settings cannot be written to the device", ran, hint)
+
+
+def _prepare_fixed_performance(shell: Shell) -> _Change:
+    # Nothing reads the mode back. Off is what every Android starts with, so switching it off shows whether it can be
+    # switched at all before anything depends on it.
+    _set_fixed_performance(shell, on=False)
+    return _Change(
+        restore=f"{_FIXED} false",
+        said="fixed performance mode on (before: not readable, off assumed)",
+        apply=lambda shell: _set_fixed_performance(shell, on=True),
+    )
+
+
+def _set_fixed_performance(shell: Shell, *, on: bool) -> None:
+    ran = shell.run([*_FIXED.split(), "true" if on else "false"], timeout_s=COMMAND_S)
+    # Success is silent. Older devices print "Unknown command", some with status 0; those without a power HAL "Failed to set".
+    if ran.status != 0 or ran.output.strip():
+        hint = "it needs Android 11 and a maker who supports it: measure without fixed performance mode"
+        raise _refused("this device has no fixed performance mode", ran, hint)
+
+
+def _prepare_stay_awake(shell: Shell) -> _Change:
+    earlier = _stay_awake(shell)
+    if earlier is None:
+        restore = f"settings delete global {_STAY_AWAKE} >/dev/null"
+    else:
+        restore = f"settings put global {_STAY_AWAKE} {earlier}"
+    said = f"screen stays on while charging: {STAY_AWAKE_ON_ANY_CHARGER} (before: {earlier or 'not set'})"
+    return _Change(restore=restore, said=said, apply=_set_stay_awake)
+
+
+def _stay_awake(shell: Shell) -> str | None:
+    """The setting's value, None where it is not set. Raises DeviceRefused where it cannot be read."""
+    ran = shell.run(["settings", "get", "global", _STAY_AWAKE], timeout_s=COMMAND_S)
+    value = ran.output.strip()
+    if ran.status != 0 or re.fullmatch(r"[0-9]{1,4}|null", value) is None:
+        raise _refused(f"the setting {_STAY_AWAKE} cannot be read", ran, "measure without stay_awake")
+    return None if value == "null" else value
+
+
+def _set_stay_awake(shell: Shell) -> None:
+    ran = shell.run(["settings", "put", "global", _STAY_AWAKE, str(STAY_AWAKE_ON_ANY_CHARGER)], timeout_s=COMMAND_S)
+    if ran.status != 0 or _stay_awake(shell) != str(STAY_AWAKE_ON_ANY_CHARGER):
+        hint = (
+            "allow it in the developer options (Xiaomi: USB debugging (Security settings); others: Disable permission "
+            "monitoring), or switch Stay awake on by hand"
+        )
+        raise _refused(f"the device does not let {_STAY_AWAKE} be changed", ran, hint)
+
+
+def _refused(problem: str, ran: Ran, hint: str) -> DeviceRefused:
+    said = ran.output.strip()[-300:] or f"status {ran.status}"
+    return DeviceRefused(f"{problem}: {said}", hint=hint)
+
+
+_PREPARE: dict[str, Callable[[Shell], _Change]] = {
+    "fixed_performance": _prepare_fixed_performance,
+    "stay_awake": _prepare_stay_awake,
+}
+SETTINGS = tuple(_PREPARE)

@@ -1,0 +1,223 @@
+"""One device, one user: a lock on this computer and one on the device itself, both with their owner and age.
+
+This computer's lock is the kernel's (flock): it dies with its process. The device's is a symbolic link, whose creation is
+atomic and whose target names the owner; a *lease* file beside it tells when the owner was last there. Both ages are read
+on the device's own clock. A lock whose lease is older than ``STALE_S`` is moved aside by name, so that of two who find it
+only one breaks it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import json
+import os
+import secrets
+import shlex
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Protocol
+from urllib.parse import quote, unquote
+
+from edgebench.errors import DeviceBusy, DeviceError
+from edgebench.events import Emit, Note, Waiting
+from edgebench.files import state_root
+from edgebench.transport.remote import Ran
+
+# Longer than anything an owner does without looking after its lock: an export between two launches takes a minute.
+STALE_S = 300
+# How long a second run waits for the first.
+WAIT_MAX_S = 3600.0
+_POLL_S = 2.0
+_COMMAND_S = 15.0
+
+
+class Shell(Protocol):
+    """What locking needs of transport.remote.Remote."""
+
+    def run_script(self, script: str, /, *, timeout_s: float = ...) -> Ran:
+        """See Remote.run_script."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a device. ``token`` tells two runs of one process apart."""
+
+    token: str
+    user: str
+    host: str
+    pid: int
+
+    def __str__(self) -> str:
+        """For a message."""
+        return f"{self.user} on {self.host}, process {self.pid}"
+
+
+def this_owner() -> Owner:
+    """This process."""
+    return Owner(secrets.token_hex(8), getpass.getuser(), socket.gethostname(), os.getpid())
+
+
+class DeviceLock:
+    """The device's own lock, in ``folder`` there. ``renew`` must be called more often than every STALE_S."""
+
+    def __init__(self, shell: Shell, folder: str, owner: Owner) -> None:
+        self._shell = shell
+        self._owner = owner
+        self._text = quote(json.dumps([owner.token, owner.user, owner.host, owner.pid]), safe="")
+        self._lock = shlex.quote(f"{folder}/lock")
+        self._lease = shlex.quote(f"{folder}/lease")
+        self._aside = shlex.quote(f"{folder}/lock.{owner.token}")
+        self._folder = shlex.quote(folder)
+
+    def try_acquire(self) -> str | None:
+        """None where it is held now by us, else who holds it and since when. A stale lock is broken on the way."""
+        said = self._say(
+            f"mkdir -p {self._folder} || exit 1\n"
+            f"if ln -s {self._text} {self._lock} 2>/dev/null; then touch {self._lease} && echo taken; exit; fi\n"
+            f'holder=$(readlink {self._lock}) && echo "holder $holder"\n'
+            f"now=$(date +%s)\n"
+            f'for file in {self._lock} {self._lease}; do [ -e "$file" ] || [ -L "$file" ] || continue\n'
+            'echo "age $((now - $(stat -c %Y "$file")))"; done'
+        )
+        if "taken" in said:
+            return None
+        ages = [int(line[4:]) for line in said if line.startswith("age ") and line[4:].lstrip("-").isdigit()]
+        holder = next((line[7:] for line in said if line.startswith("holder ")), "")
+        owner = _parsed(holder)
+        if holder and ((ages and min(ages) > STALE_S) or (owner is not None and _is_gone(owner))):
+            self._break(holder)
+        return f"{owner or 'somebody'}, last seen {max(min(ages), 0)} s ago" if ages else "another run"
+
+    def renew(self) -> bool:
+        """Says that the owner is still there; False where the lock is no longer ours."""
+        return "ours" in self._say(f'[ "$(readlink {self._lock})" = {self._text} ] && touch {self._lease} && echo ours')
+
+    def release(self) -> None:
+        """Gives it up where it is ours."""
+        self._say(f'[ "$(readlink {self._lock})" = {self._text} ] && rm -f {self._lock} {self._lease}')
+
+    def _break(self, holder: str) -> None:
+        """Moves the lock of ``holder`` away; what was moved by mistake, since somebody was quicker, is put back."""
+        self._say(
+            f'[ "$(readlink {self._lock})" = {shlex.quote(holder)} ] || exit 0\n'
+            f"mv {self._lock} {self._aside} || exit 0\n"
+            f"moved=$(readlink {self._aside}); rm -f {self._aside}\n"
+            f'[ "$moved" = {shlex.quote(holder)} ] || ln -s "$moved" {self._lock}'
+        )
+
+    def _say(self, script: str) -> list[str]:
+        return self._shell.run_script(script, timeout_s=_COMMAND_S).output.splitlines()
+
+
+@contextmanager
+def locked(
+    shell: Shell,
+    folder: str,
+    device_id: str,
+    emit: Emit,
+    *,
+    wait: bool = True,
+    sleep_s: Callable[[float], None] = time.sleep,
+) -> Iterator[DeviceLock]:
+    """Holds the device, first on this computer, then on the device. Raises DeviceBusy, at once where not ``wait``."""
+    owner = this_owner()
+    lock = DeviceLock(shell, folder, owner)
+    with _host_lock(device_id) as file:
+        _take(lambda: _try_host(file, owner), emit, wait=wait, sleep_s=sleep_s)
+        _take(lock.try_acquire, emit, wait=wait, sleep_s=sleep_s)
+        try:
+            yield lock
+        finally:
+            try:
+                lock.release()
+            except DeviceError as error:
+                told = f"the device's lock stays until this computer comes back or {STALE_S} s passed"
+                emit(Note(f"{told}: {error.message}"))
+
+
+def _take(attempt: Callable[[], str | None], emit: Emit, *, wait: bool, sleep_s: Callable[[float], None]) -> None:
+    waited_s = 0.0
+    tried_again = False
+    while (holder := attempt()) is not None:
+        if not tried_again:
+            # A stale lock was broken by the first attempt; the second one takes it.
+            tried_again = True
+            continue
+        if not wait or waited_s >= WAIT_MAX_S:
+            raise DeviceBusy(
+                f"the device is in use: {holder}",
+                hint="wait for that run, or leave out --no-wait to wait here until it is over",
+            )
+        emit(Waiting(f"the device is in use: {holder}", waited_s, WAIT_MAX_S))
+        sleep_s(_POLL_S)
+        waited_s += _POLL_S
+    if waited_s:
+        emit(Note("the device is free"))
+
+
+@contextmanager
+def _host_lock(device_id: str) -> Iterator[IO[str]]:
+    path = state_root() / "locks" / f"{device_id}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        yield file
+        # The file stays, empty: were it removed, two processes could each lock one of the same name.
+        file.seek(0)
+        if f"process {os.getpid()}\n" in file.read():
+            file.truncate(0)
+
+
+def _try_host(file: IO[str], owner: Owner) -> str | None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        return file.read().strip() or "another run on this computer"
+    file.truncate(0)
+    file.write(f"{owner}\n")
+    file.flush()
+    return None
+
+
+def _parsed(holder: str) -> Owner | None:
+    """None where it is not what an edgebench wrote."""
+    try:
+        token, user, host, pid = json.loads(unquote(holder))
+        return Owner(str(token), str(user), str(host), int(pid))
+    except (ValueError, TypeError):
+        return None
+
+
+def _is_gone(owner: Owner) -> bool:
+    """Whether it was a process of this computer that has ended: its lock need not grow old."""
+    if owner.host != socket.gethostname():
+        return False
+    try:
+        os.kill(owner.pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    # This very process holds this computer's lock now: what an earlier run of it left is nobody's.
+    return owner.pid == os.getpid()
+
+
+def sweep_script(launches: str) -> str:
+    """Ends what an earlier owner left running in the launches' folder, and removes it. Only under the lock."""
+    quoted = shlex.quote(launches)
+    return (
+        f"for folder in {quoted}/*; do\n"
+        '[ -d "$folder" ] || continue\n'
+        'if read -r pid < "$folder/pid" && grep -q "${folder##*/}" /proc/$pid/cmdline; then kill -KILL $pid; fi 2>/dev/null\n'
+        'rm -rf "$folder"; echo "removed ${folder##*/}"\n'
+        "done"
+    )
+
+
+def leftover_launches(output: str) -> tuple[str, ...]:
+    """The launches that ``sweep_script`` says it removed."""
+    return tuple(line.removeprefix("removed ") for line in output.splitlines() if line.startswith("removed "))

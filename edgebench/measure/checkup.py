@@ -1,0 +1,65 @@
+"""Whether a target's device is fit to be measured on, check by check."""
+
+from __future__ import annotations
+
+import os
+
+from edgebench.device.checks import Check
+from edgebench.device.host import HostDevice
+from edgebench.events import Emit
+from edgebench.measure.opening import connected
+from edgebench.records import TargetSpec
+
+# More runnable processes than this for each core means that something else is at work.
+_LOAD_PER_CORE = 0.3
+
+
+def checkup(target: TargetSpec, emit: Emit) -> tuple[Check, ...]:
+    """Every check of the target's platform. Raises DeviceNotFound or DeviceUnauthorized where there is no device to look at."""
+    if target.platform == "host":
+        return host_checks(HostDevice(), os.getloadavg()[0])
+    from edgebench.device.android.doctor import examine
+
+    with connected(target, emit) as (remote, device):
+        return examine(device, remote)
+
+
+def host_checks(device: HostDevice, load: float) -> tuple[Check, ...]:
+    """What a measurement on this machine needs. ``load`` is the load average of the last minute."""
+    facts, thermal, state = device.facts(), device.thermal_state(), device.state()
+    cores = sum(len(cluster) for cluster in facts.clusters)
+    warmest = thermal.hottest()
+    governor = facts.governor
+    return (
+        Check("cores", True, f"{cores} may be used, in {len(facts.clusters)} cluster(s)"),
+        Check(
+            "load",
+            load <= _LOAD_PER_CORE * cores,
+            f"{load:.2f} processes ran at once in the last minute",
+            "stop what else runs (top shows it), or wait until it is over",
+        ),
+        Check(
+            "governor",
+            None if governor is None else "powersave" not in governor,
+            governor or "not told",
+            "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
+        ),
+        Check(
+            "power",
+            None if state.charging is None else state.charging,
+            facts.power_source or "not told",
+            "plug the charger in: a machine on its battery slows itself down",
+        ),
+        Check(
+            "temperature",
+            None if warmest is None else True,
+            f"{warmest.name} at {warmest.celsius:.1f} °C" if warmest else "no sensor can be read",
+            "without sensors the canaries alone tell heat",
+        ),
+        Check(
+            "own hardware",
+            None if facts.virtual is None else not facts.virtual,
+            {True: "a virtual machine", False: "yes", None: "not told"}[facts.virtual],
+            "others share this machine's cache and memory: look at every verdict, and measure again at another hour",
+        ),
+    )

@@ -1,0 +1,53 @@
+"""What is connected, whether or not it can be measured on now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgebench.catalog import resolve_target
+from edgebench.device.base import Device
+from edgebench.device.host import HostDevice
+from edgebench.errors import DeviceError, EdgebenchError, NotInstalled
+from edgebench.events import Emit, Note, StageStarted
+from edgebench.measure.opening import connected, on_serial
+from edgebench.records import DeviceFacts, Reading
+
+
+@dataclass(frozen=True)
+class Found:
+    """One device. ``serial`` is None for this machine; ``state`` is adb's word, *ready* where it answers; ``mend`` says what
+    to do about one that does not."""
+
+    serial: str | None
+    state: str
+    facts: DeviceFacts | None = None
+    warmest: Reading | None = None
+    battery_percent: float | None = None
+    mend: str = ""
+
+
+def inventory(emit: Emit) -> tuple[Found, ...]:
+    """This machine, and every phone that adb lists. A phone that fails to answer is listed with what it said."""
+    found = [_described(None, HostDevice())]
+    try:
+        from edgebench.transport.adb import list_devices
+
+        listed = list_devices()
+    except NotInstalled as error:
+        emit(Note(f"{error.message}: phones are not listed ({error.hint})"))
+        return tuple(found)
+    for device in listed:
+        emit(StageStarted("device", device.serial))
+        try:
+            with connected(on_serial(resolve_target("android"), device.serial), emit) as (_, phone):
+                found.append(_described(device.serial, phone))
+        except EdgebenchError as error:
+            state = device.state if device.state != "device" or not isinstance(error, DeviceError) else error.code
+            found.append(Found(device.serial, state, mend=f"{error.message}; {error.hint}"))
+    return tuple(found)
+
+
+def _described(serial: str | None, device: Device) -> Found:
+    thermal, state = device.thermal_state(), device.state()
+    warmest = thermal.hottest("skin", "battery") or thermal.hottest()
+    return Found(serial, "ready", device.facts(), warmest, state.battery_percent)

@@ -1,0 +1,218 @@
+"""One launch on a device at the other end of a channel: the harness and the model are pushed, the trace is pulled."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from edgebench.errors import DeviceError, DeviceLost, DeviceRefused, LaunchFailed, UsageError
+from edgebench.events import Emit, Progressed, StageFinished, StageStarted
+from edgebench.files import write_atomic
+from edgebench.records import OutputRow, Plan, PlannedArtifact, TensorFile, Trace
+from edgebench.records.codec import encode
+from edgebench.runtime.base import Runtime
+from edgebench.runtime.ending import Ending, finished_trace
+from edgebench.runtime.harness_build import Harness, build_harness, find_harness
+from edgebench.transport.patience import Patience
+from edgebench.transport.remote import Ran, Remote
+
+# As on this machine: the harness ends itself at its deadline, the kernel 2 s later.
+GRACE_S = 10.0
+_MEGABYTE = 1_000_000
+# The last words of the harness; its trace says everything else.
+_SAID_CHARACTERS = 4000
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where edgebench keeps its files on a device: all of them below ``folder``."""
+
+    folder: str
+
+    @property
+    def store(self) -> str:
+        """Files by their hash: harness, networks, inputs. They stay, so that they are sent once."""
+        return f"{self.folder}/store"
+
+    @property
+    def launches(self) -> str:
+        """A folder for each launch under way."""
+        return f"{self.folder}/launches"
+
+
+class RemoteLauncher:
+    """Launches the native harness on the device behind ``remote``, whose programs are built for ``abi``."""
+
+    def __init__(
+        self, remote: Remote, patience: Patience, place: Place, abi: str, emit: Emit, *, verify_files: bool = False
+    ) -> None:
+        self._remote = remote
+        self._patience = patience
+        self._place = place
+        self._abi = abi
+        self._emit = emit
+        self._verify_files = verify_files
+        self._harness: Harness | None = None
+        self._pushed: dict[Path, str] = {}
+
+    def prepare(self, runtime: Runtime, emit: Emit) -> None:
+        """Builds, pushes and tries the harness. Raises UsageError for a runtime that cannot run there."""
+        if runtime.name != "ncnn":
+            raise UsageError(
+                f"{runtime.name} does not run on this device: only what the native harness holds does",
+                hint="use --runtime ncnn",
+            )
+        self._agent_path(emit)
+
+    def agent(self, runtime: Runtime) -> str:
+        """The harness's content."""
+        del runtime
+        return f"harness {self._abi} {self._the_harness(self._emit).sha256}"
+
+    def launch(self, plan: Plan) -> Trace:
+        """One fresh process on the device, its trace and outputs brought here, to where ``plan`` wants them.
+
+        Raises what HostLauncher.launch raises, and DeviceLost where the device does not come back. Where it does, that launch
+        alone has failed.
+        """
+        folder = f"{self._place.launches}/{secrets.token_hex(8)}"
+        # A probe uses its folder again: the last launch's trace must not pass for this one's.
+        Path(plan.trace_path).unlink(missing_ok=True)
+        try:
+            try:
+                return self._launch(plan, folder)
+            finally:
+                self._remote.run_script(_clean_up(folder), timeout_s=GRACE_S)
+        except DeviceLost as lost:
+            self._patience.await_return(lost)
+            # It may have been restarted: nothing is taken for granted.
+            self._pushed.clear()
+            self._patience.ask(lambda: self._remote.run_script(_clean_up(folder), timeout_s=GRACE_S))
+            raise LaunchFailed(f"the device was lost during the launch: {lost.message}", hint=lost.hint) from lost
+
+    def _launch(self, plan: Plan, folder: str) -> Trace:
+        here = Path(plan.work_dir)
+        said_path, trace_path = here / "agent.stderr", Path(plan.trace_path)
+        there = self._moved(plan, folder)
+        write_atomic(here / "plan.json", encode(there))
+        self._remote.put(encode(there), f"{folder}/plan.json")
+        bound_s = plan.deadline_s + GRACE_S
+        ran = self._remote.run_script(
+            _start(self._agent_path(self._emit), folder, plan.threads), timeout_s=bound_s + GRACE_S
+        )
+        said_path.write_text(ran.output[-_SAID_CHARACTERS:], encoding="utf-8")
+        # A harness that could not start wrote none; what it said is told then.
+        with suppress(DeviceRefused):
+            self._remote.pull(there.trace_path, trace_path)
+        status = ran.status if ran.status < 128 else 128 - ran.status
+        trace = finished_trace(plan, trace_path, Ending(status, False, bound_s, ran.output.strip(), said_path))
+        return self._with_outputs(trace, here)
+
+    def _with_outputs(self, trace: Trace, here: Path) -> Trace:
+        """The same trace with every output file here and named by its path here."""
+        rows = []
+        for row in trace.rows:
+            if isinstance(row, OutputRow):
+                local = here / Path(row.path).name
+                self._remote.pull(row.path, local)
+                row = replace(row, path=str(local))
+            rows.append(row)
+        return Trace(rows=tuple(rows))
+
+    def _moved(self, plan: Plan, folder: str) -> Plan:
+        """``plan`` with every path as it is on the device, and every file there."""
+        return replace(
+            plan,
+            artifacts=tuple(self._moved_artifact(artifact) for artifact in plan.artifacts),
+            # The harness has its canaries compiled in.
+            canary_library=None,
+            work_dir=folder,
+            trace_path=f"{folder}/trace.jsonl",
+        )
+
+    def _moved_artifact(self, artifact: PlannedArtifact) -> PlannedArtifact:
+        def moved(tensor: TensorFile) -> TensorFile:
+            return replace(tensor, path=self._there(Path(tensor.path)))
+
+        return replace(
+            artifact,
+            files={role: self._there(Path(path)) for role, path in artifact.files.items()},
+            batches=tuple(tuple(moved(tensor) for tensor in batch) for batch in artifact.batches),
+        )
+
+    def _there(self, local: Path) -> str:
+        """The device's path of a file of this machine, sent where it is not there yet."""
+        if local not in self._pushed:
+            self._pushed[local] = self._push(local, self._emit)
+        return self._pushed[local]
+
+    def _push(self, local: Path, emit: Emit, *, executable: bool = False) -> str:
+        total = local.stat().st_size // _MEGABYTE
+
+        def told(sent: int) -> None:
+            # A small file is there before anyone could read that it is on its way.
+            if total > 1:
+                emit(Progressed(f"push {local.name}", sent // _MEGABYTE, total, "MB"))
+
+        return self._remote.push(
+            local, self._place.store, executable=executable, on_progress=told, verify=self._verify_files
+        )
+
+    def _the_harness(self, emit: Emit) -> Harness:
+        if self._harness is None:
+            self._harness = find_harness(self._abi) or build_harness(self._abi, emit)
+        return self._harness
+
+    def _agent_path(self, emit: Emit) -> str:
+        harness = self._the_harness(emit)
+        if harness.path not in self._pushed:
+            emit(StageStarted("harness", f"{self._abi} to the device"))
+            there = self._push(harness.path, emit, executable=True)
+            ran = self._remote.run_script(f"{shlex.quote(there)} --version", timeout_s=GRACE_S)
+            if ran.status != 0:
+                raise _not_executable(ran, self._abi)
+            emit(StageFinished("harness", ran.output.strip()))
+            self._pushed[harness.path] = there
+        return self._pushed[harness.path]
+
+
+def _start(harness: str, folder: str, threads: int) -> str:
+    """The harness as a child of this shell, not in its place: it ends when its parent does, and adbd's own parents are
+    threads that end early. Its variables are those of an agent on this machine."""
+    quoted = shlex.quote(folder)
+    return (
+        f"cd {quoted} || exit 1\n"
+        f"OMP_NUM_THREADS={threads} {shlex.quote(harness)} {quoted}/plan.json &\n"
+        f"harness=$!\n"
+        f"echo $harness > {quoted}/pid\n"
+        f"wait $harness"
+    )
+
+
+def _clean_up(folder: str) -> str:
+    """Ends the harness where it still runs (its number may be somebody else's by now) and removes the launch's folder."""
+    quoted = shlex.quote(folder)
+    return (
+        f"if read -r pid < {quoted}/pid && grep -q {shlex.quote(Path(folder).name)} /proc/$pid/cmdline; then\n"
+        "kill -KILL $pid; fi 2>/dev/null\n"
+        f"rm -rf {quoted}"
+    )
+
+
+def _not_executable(ran: Ran, abi: str) -> DeviceError:
+    text = ran.output.strip().splitlines()[-1:] or [f"status {ran.status}"]
+    low = text[0].lower()
+    if "exec format" in low or "syntax error" in low or "not executable" in low or ran.status in (8, 159):
+        return DeviceRefused(
+            f"the device cannot run a program for {abi}: {text[0]}",
+            hint="name the right processor family with `abi:` in the target's file; getprop ro.product.cpu.abilist",
+        )
+    return DeviceRefused(
+        f"the harness does not run on the device: {text[0]}",
+        hint="edgebench doctor says whether the folder there allows programs to be executed",
+    )

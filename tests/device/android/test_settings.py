@@ -1,0 +1,159 @@
+"""Settings are put back: by the session, by the guard on the device, by the next session. The scripts are the real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgebench.device.android.guard import install_script
+from edgebench.device.android.settings import changed, renew, restore_left_over
+from edgebench.errors import DeviceLost, DeviceRefused, UsageError
+from tests.device.android.folder_phone import STAY, FolderPhone, eventually
+from tests.device.android.test_shell import SHELLS
+
+BOTH = ("fixed_performance", "stay_awake")
+
+
+@pytest.fixture(params=SHELLS)
+def phone(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[FolderPhone]:
+    phone = FolderPhone(tmp_path / "phone", request.param)
+    yield phone
+    if phone.journal.is_file():
+        phone.journal.unlink()
+    assert eventually(lambda: not phone.guards()), "a guard without a journal ends by itself"
+
+
+def dying_session(phone: FolderPhone) -> None:
+    """Changes a setting and is gone: no way out is taken."""
+    script = install_script(phone.guard, [f"settings put global {STAY} 0"], "feedbeef")
+    assert phone.run_script(script).status == 0
+    phone.set(STAY, "7")
+
+
+def test_settings_hold_inside_and_are_restored_after(phone):
+    phone.set(STAY, "3")
+    with changed(phone, BOTH, phone.guard) as said:
+        assert (phone.value("fixed"), phone.value(STAY)) == ("true", "7")
+        assert len(said) == 2 and "before: 3" in said[1]
+        assert phone.journal.is_file() and len(phone.guards()) == 1
+    assert (phone.value("fixed"), phone.value(STAY)) == ("false", "3")
+    assert not phone.journal.exists()
+
+
+def test_a_setting_that_was_never_set_is_deleted_again(phone):
+    with changed(phone, ("stay_awake",), phone.guard):
+        assert phone.value(STAY) == "7"
+    assert phone.value(STAY) is None
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_settings_are_restored_on_every_way_out(phone, error):
+    with pytest.raises(error), changed(phone, BOTH, phone.guard):
+        raise error
+    assert (phone.value("fixed"), phone.value(STAY)) == ("false", None)
+
+
+def test_without_settings_the_device_is_left_alone(phone):
+    phone.lost = 1
+    with changed(phone, (), phone.guard) as said:
+        assert said == ()
+    assert phone.lost == 1
+
+
+def test_an_unknown_setting_is_a_slip_of_the_keyboard(phone):
+    with pytest.raises(UsageError, match="warp_drive"), changed(phone, ("warp_drive",), phone.guard):
+        pytest.fail("there is none")
+
+
+def test_an_older_android_refuses_and_nothing_stays_changed(phone):
+    phone.set("old", "")
+    with pytest.raises(DeviceRefused, match="Unknown command"), changed(phone, BOTH, phone.guard):
+        pytest.fail("it must not be believed")
+    assert phone.value(STAY) is None and not phone.journal.exists()
+
+
+def test_a_refused_second_setting_takes_the_first_back(phone):
+    phone.set("locked", "")
+    with pytest.raises(DeviceRefused, match="SecurityException"), changed(phone, BOTH, phone.guard):
+        pytest.fail("it must not be believed")
+    # The journal's own `settings delete` works on this phone, so that everything is as it was.
+    assert phone.value("fixed") == "false" and not phone.journal.exists()
+
+
+def test_a_device_lost_for_a_moment_is_waited_for(phone):
+    with changed(phone, BOTH, phone.guard):
+        phone.lost = 2
+    assert (phone.value("fixed"), phone.value(STAY), phone.waits) == ("false", None, 2)
+
+
+def test_a_device_lost_for_good_is_said_without_hiding_what_went_wrong_before(phone):
+    phone.returns = False
+    with pytest.raises(DeviceLost, match="before its settings were restored"), changed(phone, BOTH, phone.guard):
+        phone.lost = 9
+    phone.lost = 0
+    with pytest.raises(KeyboardInterrupt) as caught, changed(phone, BOTH, phone.guard):
+        phone.lost = 9
+        raise KeyboardInterrupt
+    assert any("its guard restores them" in note for note in caught.value.__notes__)
+    phone.lost = 0
+    assert restore_left_over(phone, phone.guard)
+
+
+def test_what_a_dead_session_left_is_restored_by_the_next(phone):
+    dying_session(phone)
+    assert restore_left_over(phone, phone.guard) is True
+    assert phone.value(STAY) == "0"
+    assert restore_left_over(phone, phone.guard) is False
+
+
+def test_the_next_session_remembers_the_value_before_the_dead_one(phone):
+    dying_session(phone)
+    with changed(phone, ("stay_awake",), phone.guard) as said:
+        assert "before: 0" in said[0]
+        # The dead session's guard ends as soon as another is on duty.
+        assert eventually(lambda: len(phone.guards()) == 1)
+    assert phone.value(STAY) == "0"
+
+
+def test_a_journal_that_fails_stays_for_another_try(phone):
+    with pytest.raises(DeviceRefused, match="cannot be restored"), changed(phone, BOTH, phone.guard):
+        phone.set("stuck", "")
+    assert phone.journal.is_file() and phone.value(STAY) is None, "what could be restored was"
+    (phone.folder / "stuck").unlink()
+    assert restore_left_over(phone, phone.guard) and phone.value("fixed") == "false"
+
+
+def test_the_guard_restores_what_a_silent_session_left(tmp_path):
+    phone = FolderPhone(tmp_path / "phone", lease_s=0.5)
+    dying_session(phone)
+    assert eventually(lambda: phone.value(STAY) == "0" and not phone.journal.exists())
+    assert eventually(lambda: not phone.guards())
+
+
+def test_a_renewed_lease_outlives_the_first_and_ends_when_it_was_granted_for_too_little(tmp_path):
+    phone = FolderPhone(tmp_path / "phone", lease_s=0.5)
+    with changed(phone, BOTH, phone.guard):
+        renew(phone, phone.guard, lease_s=600)
+        assert eventually(lambda: not Path(phone.guard.lease).exists()), "the guard has taken the renewal"
+        # It was read before the first lease ended, so nothing can end it now.
+        assert phone.value(STAY) == "7"
+        renew(phone, phone.guard, lease_s=0.1)
+        assert eventually(lambda: phone.value("fixed") == "false" and not phone.journal.exists())
+        with pytest.raises(DeviceRefused, match="has put its settings back"):
+            renew(phone, phone.guard)
+
+
+def test_the_guard_gives_up_on_a_journal_that_never_succeeds(tmp_path):
+    phone = FolderPhone(tmp_path / "phone", lease_s=0.2)
+    assert phone.run_script(install_script(phone.guard, ["false"], "feedbeef")).status == 0
+    assert eventually(lambda: not phone.guards())
+    assert phone.journal.is_file(), "the next session is told of it"
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_changed(phone):
+    Path(phone.guard.folder).parent.write_text("a file where a folder should be")
+    with pytest.raises(DeviceRefused, match="cannot be written"), changed(phone, BOTH, phone.guard):
+        pytest.fail("nothing could be restored")
+    assert phone.value("fixed") == "false" and phone.value(STAY) is None

@@ -1,0 +1,203 @@
+"""One device, one user: who holds it is told, and a lock that nobody holds any more is broken, once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from edgebench.device.lock import STALE_S, DeviceLock, Owner, leftover_launches, locked, sweep_script
+from edgebench.errors import DeviceBusy, DeviceLost
+from edgebench.events import Event, Note, Waiting, ignore
+from edgebench.transport.remote import Ran
+from tests.device.local_shell import LocalShell
+
+ELSEWHERE = Owner("aaaa", "ann", "another-computer", 4711)
+ALSO_ELSEWHERE = Owner("bbbb", "bob", "a-third-computer", 12)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    return str(tmp_path / "edge bench")
+
+
+def lock(folder: str, owner: Owner) -> DeviceLock:
+    return DeviceLock(LocalShell(), folder, owner)
+
+
+def grow_old(folder: str, seconds: float) -> None:
+    then = time.time() - seconds
+    for name in ("lock", "lease"):
+        os.utime(f"{folder}/{name}", (then, then), follow_symlinks=False)
+
+
+def test_the_second_is_told_who_holds_the_device_and_since_when(folder):
+    assert lock(folder, ELSEWHERE).try_acquire() is None
+    held = lock(folder, ALSO_ELSEWHERE).try_acquire()
+    assert held is not None and held.startswith("ann on another-computer, process 4711, last seen ")
+
+
+def test_a_lock_that_was_released_is_free(folder):
+    first = lock(folder, ELSEWHERE)
+    first.try_acquire()
+    first.release()
+    assert lock(folder, ALSO_ELSEWHERE).try_acquire() is None
+    assert sorted(path.name for path in Path(folder).iterdir()) == ["lease", "lock"]
+
+
+def test_releasing_what_somebody_else_holds_by_now_leaves_it_to_them(folder):
+    first, second = lock(folder, ELSEWHERE), lock(folder, ALSO_ELSEWHERE)
+    first.try_acquire()
+    grow_old(folder, STALE_S + 1)
+    second.try_acquire()
+    assert second.try_acquire() is None
+    first.release()
+    assert not first.renew()
+    assert second.renew()
+
+
+def test_a_lock_whose_owner_was_not_seen_for_long_is_broken_and_a_fresh_one_is_not(folder):
+    lock(folder, ELSEWHERE).try_acquire()
+    second = lock(folder, ALSO_ELSEWHERE)
+    grow_old(folder, STALE_S - 20)
+    assert second.try_acquire() is not None
+    assert second.try_acquire() is not None, "it was not broken"
+    grow_old(folder, STALE_S + 1)
+    assert second.try_acquire() is not None, "the attempt that breaks it does not take it"
+    assert second.try_acquire() is None
+
+
+def test_an_owner_that_renews_is_never_too_old(folder):
+    first = lock(folder, ELSEWHERE)
+    first.try_acquire()
+    grow_old(folder, STALE_S + 1)
+    assert first.renew()
+    second = lock(folder, ALSO_ELSEWHERE)
+    assert second.try_acquire() is not None
+    assert second.try_acquire() is not None
+
+
+def test_the_lock_of_a_process_of_this_computer_that_ended_need_not_grow_old(folder):
+    gone = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
+    )
+    lock(folder, Owner("cccc", "ann", socket.gethostname(), int(gone.stdout))).try_acquire()
+    second = lock(folder, ALSO_ELSEWHERE)
+    assert second.try_acquire() is not None
+    assert second.try_acquire() is None
+
+
+def test_of_many_that_find_a_stale_lock_one_takes_it(folder):
+    lock(folder, ELSEWHERE).try_acquire()
+    grow_old(folder, STALE_S + 1)
+    taken: list[int] = []
+
+    def contend(number: int) -> None:
+        mine = lock(folder, Owner(f"{number:04d}", "u", "h", 1))
+        for _ in range(4):
+            if mine.try_acquire() is None:
+                taken.append(number)
+                return
+
+    threads = [threading.Thread(target=contend, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 1
+
+
+def test_what_is_no_lock_of_ours_is_broken_only_when_it_is_old(folder):
+    Path(folder).mkdir()
+    Path(folder, "lock").symlink_to("rubbish")
+    held = lock(folder, ELSEWHERE).try_acquire()
+    assert held is not None and held.startswith("somebody, last seen")
+
+
+def test_a_second_run_waits_with_a_message_and_then_has_it(folder):
+    first = lock(folder, ELSEWHERE)
+    first.try_acquire()
+    events: list[Event] = []
+
+    def sleep(seconds: float) -> None:
+        if len([event for event in events if isinstance(event, Waiting)]) == 3:
+            first.release()
+
+    with locked(LocalShell(), folder, "device-1", events.append, sleep_s=sleep):
+        pass
+    waits = [event.reason for event in events if isinstance(event, Waiting)]
+    assert len(waits) == 3 and "in use: ann on another-computer" in waits[0]
+    assert events[-1] == Note("the device is free")
+    assert not os.path.lexists(f"{folder}/lock"), "it was released"
+
+
+def test_no_wait_fails_at_once_and_says_who(folder):
+    lock(folder, ELSEWHERE).try_acquire()
+    with (
+        pytest.raises(DeviceBusy, match="ann on another-computer"),
+        locked(LocalShell(), folder, "device-1", ignore, wait=False),
+    ):
+        pass
+
+
+def test_a_second_run_on_this_computer_is_told_before_the_device_is_asked(folder):
+    shell = LocalShell()
+    with locked(LocalShell(), folder, "device-1", ignore):
+        with (
+            pytest.raises(DeviceBusy, match=f"process {os.getpid()}"),
+            locked(shell, folder, "device-1", ignore, wait=False),
+        ):
+            pass
+        assert shell.scripts == []
+        with locked(LocalShell(), f"{folder}-2", "device-2", ignore, wait=False):
+            pass
+
+
+def test_a_device_that_is_gone_at_the_end_hides_no_other_error(folder):
+    class Leaving(LocalShell):
+        gone = False
+
+        def run_script(self, script: str, /, *, timeout_s: float = 10.0) -> Ran:
+            if self.gone:
+                raise DeviceLost("unplugged", hint="plug it in")
+            return super().run_script(script, timeout_s=timeout_s)
+
+    shell, events = Leaving(), list[Event]()
+    with pytest.raises(ZeroDivisionError), locked(shell, folder, "device-1", events.append):
+        shell.gone = True
+        raise ZeroDivisionError
+    assert [event for event in events if isinstance(event, Note)]
+    with locked(LocalShell(), folder, "device-1", ignore, wait=False):
+        pass
+
+
+def test_the_sweep_ends_what_an_earlier_owner_left_and_nobody_else(tmp_path):
+    launches = tmp_path / "launches"
+    left, reused = launches / "0123abcd", launches / "4567efab"
+    for each in (left, reused):
+        each.mkdir(parents=True)
+    ours = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", f"{left}/plan.json"])
+    others = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        (left / "pid").write_text(f"{ours.pid}\n")
+        (reused / "pid").write_text(f"{others.pid}\n")
+        said = LocalShell().run_script(sweep_script(str(launches))).output
+        assert set(leftover_launches(said)) == {"0123abcd", "4567efab"}
+        assert ours.wait(5) == -signal.SIGKILL
+        assert others.poll() is None, "its number was given to another program"
+        assert not any(launches.iterdir())
+    finally:
+        for process in (ours, others):
+            process.kill()
+            process.wait()
+
+
+def test_a_device_that_was_never_used_has_nothing_to_sweep(tmp_path):
+    assert leftover_launches(LocalShell().run_script(sweep_script(str(tmp_path / "none"))).output) == ()

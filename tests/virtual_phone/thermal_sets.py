@@ -1,0 +1,106 @@
+"""Parameter sets of phones and boards. Trips, hysteresis and periods are published where ``source`` says so.
+
+Nobody publishes rises per busy core together with both time constants for a whole phone: these are plausible and chosen
+so that the sets differ. Tests and tuning use DEVELOPMENT; HELD_OUT is for the last check alone.
+"""
+
+from __future__ import annotations
+
+from tests.virtual_phone.thermal_model import Governor, ThermalParameters
+
+PIXEL = ThermalParameters(
+    name="pixel",
+    source="Pixel/AOSP thermal_info_config.json: VIRTUAL-SKIN HotThreshold 39, 43, 45, 46.5 or 47, 52, 55, HotHysteresis "
+    "1.9, PassiveDelay 7000 ms, CPU HotThreshold 95. Rises and time constants plausible, not published.",
+    tau_soc_s=3.0,
+    tau_skin_s=120.0,
+    soc_rise_c=34.0,
+    skin_rise_c=21.0,
+    soc=Governor(trip_c=95.0, hysteresis_c=5.0, period_s=0.1),
+    skin=Governor(trip_c=39.0, hysteresis_c=1.9, period_s=7.0),
+    ratios=(1.0, 0.91, 0.82, 0.73, 0.64, 0.55, 0.45),
+)
+
+SNAPDRAGON = ThermalParameters(
+    name="snapdragon",
+    source="Qualcomm thermal-engine.conf [SS-SKIN-GOLD]: set_point 46000, set_point_clr 42000, sampling 1000 ms; device "
+    "tree skin-virt-cpu: polling 1000 and 5000 ms. CPU trip, rises and time constants plausible, not published.",
+    tau_soc_s=2.0,
+    tau_skin_s=180.0,
+    soc_rise_c=42.0,
+    skin_rise_c=27.0,
+    soc=Governor(trip_c=90.0, hysteresis_c=2.0, period_s=0.25),
+    skin=Governor(trip_c=46.0, hysteresis_c=4.0, period_s=5.0),
+    ratios=(1.0, 0.93, 0.85, 0.77, 0.69, 0.61, 0.53, 0.45),
+)
+
+EXYNOS_5422 = ThermalParameters(
+    name="exynos_5422",
+    source="Linux exynos5422-cpu-thermal.dtsi (Odroid-XU3): passive trips at 60 and 80 °C on the die, polling 250 and "
+    "1000 ms. A board without a case: little heat reaches a skin. Rises and time constants plausible, not published.",
+    tau_soc_s=5.0,
+    tau_skin_s=60.0,
+    soc_rise_c=38.0,
+    skin_rise_c=9.0,
+    soc=Governor(trip_c=60.0, hysteresis_c=5.0, period_s=0.25),
+    skin=Governor(trip_c=60.0, hysteresis_c=5.0, period_s=1.0),
+    ratios=(1.0, 0.9, 0.8, 0.7, 0.6, 0.5),
+)
+
+GALAXY = ThermalParameters(
+    name="galaxy",
+    source="a user's fit on a Galaxy S25+ (reddit.com/r/programming, 1oqs6j4): CPU time constant 6 to 9 s, throttling "
+    "by about half at 42 °C. Rises and the skin's time constant plausible, not published.",
+    tau_soc_s=6.0,
+    tau_skin_s=240.0,
+    soc_rise_c=30.0,
+    skin_rise_c=24.0,
+    soc=Governor(trip_c=85.0, hysteresis_c=5.0, period_s=0.25),
+    skin=Governor(trip_c=42.0, hysteresis_c=2.0, period_s=5.0),
+    ratios=(1.0, 0.85, 0.7, 0.55),
+)
+
+OMAP = ThermalParameters(
+    name="omap",
+    source="Linux omap3/4-cpu-thermal.dtsi: passive trip at 80 °C, hysteresis 2, polling 250 and 1000 ms. Rises and "
+    "time constants plausible, not published. The die throttles long before the case is warm.",
+    tau_soc_s=1.0,
+    tau_skin_s=90.0,
+    soc_rise_c=58.0,
+    skin_rise_c=14.0,
+    soc=Governor(trip_c=80.0, hysteresis_c=2.0, period_s=0.25),
+    skin=Governor(trip_c=50.0, hysteresis_c=2.0, period_s=1.0),
+    ratios=(1.0, 0.88, 0.75, 0.62, 0.5),
+)
+
+XIAOMI = ThermalParameters(
+    name="xiaomi",
+    source="dumpsys thermalservice of a Xiaomi 13T Pro: SKIN thresholds 50, 70, 80, 90 °C only from severe on. Rises "
+    "and time constants plausible, not published.",
+    tau_soc_s=4.0,
+    tau_skin_s=300.0,
+    soc_rise_c=33.0,
+    skin_rise_c=31.0,
+    soc=Governor(trip_c=84.0, hysteresis_c=4.0, period_s=0.5),
+    skin=Governor(trip_c=50.0, hysteresis_c=3.0, period_s=10.0),
+    ratios=(1.0, 0.92, 0.84, 0.76, 0.68, 0.6, 0.52, 0.44, 0.36),
+    held_out=True,
+)
+
+TABLET = ThermalParameters(
+    name="tablet",
+    source="plausible, not published: a thin tablet with one coarse step and a wide hysteresis.",
+    tau_soc_s=1.5,
+    tau_skin_s=150.0,
+    soc_rise_c=45.0,
+    skin_rise_c=18.0,
+    soc=Governor(trip_c=70.0, hysteresis_c=8.0, period_s=0.2),
+    skin=Governor(trip_c=41.0, hysteresis_c=3.0, period_s=2.0),
+    ratios=(1.0, 0.8, 0.5),
+    idle_power=0.1,
+    held_out=True,
+)
+
+DEVELOPMENT = (PIXEL, SNAPDRAGON, EXYNOS_5422, GALAXY, OMAP)
+HELD_OUT = (XIAOMI, TABLET)
+BY_NAME = {each.name: each for each in (*DEVELOPMENT, *HELD_OUT)}
