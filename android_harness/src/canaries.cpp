@@ -9,6 +9,7 @@
 extern "C" {
 void edgebench_canary_prepare(void);
 int64_t edgebench_canary_memory_bytes(void);
+int64_t edgebench_canary_clock_cycles(void);
 void edgebench_canary_clock(int blocks, int64_t* ns);
 void edgebench_canary_throughput(int blocks, int64_t* ns);
 void edgebench_canary_memory(int blocks, int64_t* ns);
@@ -51,10 +52,13 @@ Json Canaries::read(const char* when, int64_t settle_ns) const {
     auto throughput = blocks(edgebench_canary_throughput, kThroughputBlocks);
     const auto memory = blocks(edgebench_canary_memory, kMemoryBlocks);
     std::nth_element(throughput.begin(), throughput.begin() + kThroughputBlocks / 2, throughput.end());
+    const int64_t clock_ns = *std::min_element(clock.begin(), clock.end());
+    const int64_t cycles = edgebench_canary_clock_cycles();
     return {
         {"when", when},
         {"settle_ns", settle_ns},
-        {"clock_ns", *std::min_element(clock.begin(), clock.end())},
+        {"clock_ns", clock_ns},
+        {"clock_ghz", cycles > 0 ? Json(static_cast<double>(cycles) / static_cast<double>(clock_ns)) : Json(nullptr)},
         {"throughput_ns", throughput[kThroughputBlocks / 2]},
         {"memory_ns", std::accumulate(memory.begin(), memory.end(), int64_t{0}) / kMemoryBlocks},
     };

@@ -30,8 +30,8 @@ constexpr int kCostReads = 3;
 constexpr size_t kZonesMax = 4;
 // Two samples a second for the longest plan without a heartbeat, and some; older ones are drained between blocks.
 constexpr size_t kSamplesMax = 256;
-// The kernel's own bound, should this process hang where no signal handler thread can run.
-constexpr double kAlarmAfterDeadlineS = 2.0;
+// The kernel's own bound, should the watch hang: this much later than the watch would have ended the process.
+constexpr double kAlarmAfterS = 2.0;
 
 // A short file's first number, without allocating; nothing where it cannot be read or holds none.
 std::optional<double> read_number(const char* path) {
@@ -48,17 +48,51 @@ std::optional<double> read_number(const char* path) {
     return value;
 }
 
-Source source(std::string name, std::string path) {
+struct CoreTimes {
+    double busy_ms;
+    double steal_ms;
+};
+
+// The lines of `cores` in /proc/stat (man 5 proc): steal is what a hypervisor gave to others, busy what anybody's work ran.
+// Nothing where it cannot be read: some phones keep it from the shell.
+std::optional<CoreTimes> read_core_times(const char* path, const std::vector<int>& cores) {
+    FILE* file = fopen(path, "re");
+    if (file == nullptr) return std::nullopt;
+    char line[512];
+    bool found = false;
+    long long busy = 0;
+    long long stolen = 0;
+    while (fgets(line, sizeof line, file) != nullptr) {
+        int core = -1;
+        long long user = 0, nice = 0, system = 0, irq = 0, softirq = 0, steal = 0;
+        if (sscanf(line, "cpu%d %lld %lld %lld %*d %*d %lld %lld %lld", &core, &user, &nice, &system, &irq, &softirq, &steal) != 7) continue;
+        if (std::find(cores.begin(), cores.end(), core) == cores.end()) continue;
+        found = true;
+        busy += user + nice + system + irq + softirq;
+        stolen += steal;
+    }
+    fclose(file);
+    if (!found) return std::nullopt;
+    const double tick_ms = 1000.0 / static_cast<double>(sysconf(_SC_CLK_TCK));
+    return CoreTimes{static_cast<double>(busy) * tick_ms, static_cast<double>(stolen) * tick_ms};
+}
+
+// Reads it a few times: the middle cost, and whether it can be read at a price worth paying.
+Source source(std::string name, std::string path, const std::function<bool(const char*)>& read) {
     std::vector<int64_t> costs;
     bool readable = true;
     for (int i = 0; i < kCostReads; ++i) {
         const int64_t start = now_ns();
-        readable = read_number(path.c_str()).has_value() && readable;
+        readable = read(path.c_str()) && readable;
         costs.push_back(now_ns() - start);
     }
     std::nth_element(costs.begin(), costs.begin() + kCostReads / 2, costs.end());
     const int64_t cost = costs[kCostReads / 2];
     return {std::move(name), std::move(path), cost, readable && cost <= kCostMaxNs};
+}
+
+Source source(std::string name, std::string path) {
+    return source(std::move(name), std::move(path), [](const char* file) { return read_number(file).has_value(); });
 }
 
 cpu_set_t set_of(const std::vector<int>& cores) {
@@ -147,14 +181,14 @@ double celsius(double value) {
 }
 
 Sensors::Sensors(const std::vector<int>& cores, const std::map<std::string, std::string>& thermal_zones, const std::string& root)
-    : cores_(cores), stat_path_(root + "/proc/stat") {
+    : cores_(cores),
+      core_times_(source("times", root + "/proc/stat", [&](const char* file) { return read_core_times(file, cores).has_value(); })) {
     for (const int core : cores) {
         const std::string folder = root + "/sys/devices/system/cpu/cpu" + std::to_string(core) + "/cpufreq/";
         frequencies_.push_back(source(std::to_string(core), folder + "scaling_cur_freq"));
     }
     for (const auto& [name, path] : thermal_zones) {
-        if (temperatures_.size() == kZonesMax) break;
-        temperatures_.push_back(source(name, path));
+        temperatures_.push_back(temperatures_.size() < kZonesMax ? source(name, path) : Source{name, path, 0, false});
     }
     for (const char* file : {"current_now", "voltage_now"}) {
         battery_.push_back(source(file, root + "/sys/class/power_supply/battery/" + file));
@@ -182,7 +216,9 @@ Json Sensors::read() const {
     }
     row["frequency_khz"] = frequency;
     row["temperature_c"] = temperature;
-    read_core_times(row);
+    const auto times = core_times_.used ? read_core_times(core_times_.path.c_str(), cores_) : std::nullopt;
+    row["steal_ms"] = times ? Json(times->steal_ms) : Json(nullptr);
+    row["cores_busy_ms"] = times ? Json(times->busy_ms) : Json(nullptr);
     row["involuntary_switches"] = usage.ru_nivcsw;
     row["major_faults"] = usage.ru_majflt;
     // The watch, too, is in it: some microseconds twice a second.
@@ -206,33 +242,8 @@ Json Sensors::described(int64_t period_ms, const std::vector<int>& cores) const 
     add("frequency", frequencies_);
     add("temperature", temperatures_);
     add("battery", battery_);
+    add("core", {core_times_});
     return {{"period_ms", period_ms}, {"cores", cores}, {"read_cost_ns", costs}, {"left_out", left_out}};
-}
-
-// The used cores' lines in /proc/stat (man 5 proc): steal is what a hypervisor gave to others, busy what anybody's work ran.
-void Sensors::read_core_times(Json& row) const {
-    row["steal_ms"] = nullptr;
-    row["cores_busy_ms"] = nullptr;
-    FILE* file = fopen(stat_path_.c_str(), "r");
-    if (file == nullptr) return;
-    char line[512];
-    bool found = false;
-    long long busy = 0;
-    long long stolen = 0;
-    while (fgets(line, sizeof line, file) != nullptr) {
-        int core = -1;
-        long long user = 0, nice = 0, system = 0, irq = 0, softirq = 0, steal = 0;
-        if (sscanf(line, "cpu%d %lld %lld %lld %*d %*d %lld %lld %lld", &core, &user, &nice, &system, &irq, &softirq, &steal) != 7) continue;
-        if (std::find(cores_.begin(), cores_.end(), core) == cores_.end()) continue;
-        found = true;
-        busy += user + nice + system + irq + softirq;
-        stolen += steal;
-    }
-    fclose(file);
-    if (!found) return;
-    const double tick_ms = 1000.0 / static_cast<double>(sysconf(_SC_CLK_TCK));
-    row["steal_ms"] = static_cast<double>(stolen) * tick_ms;
-    row["cores_busy_ms"] = static_cast<double>(busy) * tick_ms;
 }
 
 Watch::Watch(const Plan& plan, Trace& trace, const std::vector<int>& allowed_before) : plan_(plan), trace_(trace) {
@@ -242,14 +253,23 @@ Watch::Watch(const Plan& plan, Trace& trace, const std::vector<int>& allowed_bef
     }
     samples_.reserve(kSamplesMax);
     const sigset_t signals = ending_signals();
-    if (pthread_sigmask(SIG_BLOCK, &signals, nullptr) != 0) throw std::runtime_error("cannot block signals");
-    const double alarm_s = plan.deadline_s + kAlarmAfterDeadlineS;
-    itimerval timer{};
-    timer.it_value.tv_sec = static_cast<time_t>(alarm_s);
-    timer.it_value.tv_usec = static_cast<suseconds_t>((alarm_s - std::floor(alarm_s)) * 1e6);
-    // A sustained run has no deadline of its own: its heartbeat bounds it.
-    if (!plan.heartbeat_path && setitimer(ITIMER_REAL, &timer, nullptr) != 0) throw std::runtime_error("cannot set the alarm");
-    thread_ = std::thread([this] { watch(); });
+    sigset_t alarm;
+    sigemptyset(&alarm);
+    sigaddset(&alarm, SIGALRM);
+    // Whoever started this may have ignored or blocked the alarm, which a new program inherits.
+    if (pthread_sigmask(SIG_BLOCK, &signals, nullptr) != 0 || pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr) != 0 ||
+        signal(SIGALRM, SIG_DFL) == SIG_ERR) {
+        throw std::runtime_error("cannot set up signals");
+    }
+    // A sustained run has no deadline: its heartbeat bounds it.
+    set_alarm(plan.heartbeat_path ? plan.heartbeat_max_age_s : plan.deadline_s);
+    thread_ = std::thread([this] {
+        try {
+            watch();
+        } catch (const std::exception& problem) {
+            end("internal", problem.what());
+        }
+    });
     while (thread_id_.load() == 0) std::this_thread::yield();
 }
 
@@ -283,8 +303,10 @@ void Watch::watch() {
         const int number = sigtimedwait(&signals, nullptr, &period);
         if (stopped_) return;
         if (number > 0) end("terminated", std::string("ended by signal ") + std::to_string(number));
-        if (plan_.heartbeat_path ? stale() : now_ns() >= deadline_ns) {
-            if (plan_.heartbeat_path) end("heartbeat", "nobody has renewed the heartbeat for too long");
+        if (plan_.heartbeat_path) {
+            if (stale()) end("heartbeat", "nobody has renewed the heartbeat for too long");
+            set_alarm(plan_.heartbeat_max_age_s);
+        } else if (now_ns() >= deadline_ns) {
             char text[64];
             snprintf(text, sizeof text, "the plan's deadline of %g s passed", plan_.deadline_s);
             end("deadline", text);
@@ -297,12 +319,23 @@ void Watch::watch() {
     }
 }
 
-bool Watch::stale() const {
+void Watch::set_alarm(double after_s) const {
+    const double seconds = after_s + kAlarmAfterS;
+    itimerval timer{};
+    timer.it_value.tv_sec = static_cast<time_t>(seconds);
+    timer.it_value.tv_usec = static_cast<suseconds_t>((seconds - std::floor(seconds)) * 1e6);
+    if (setitimer(ITIMER_REAL, &timer, nullptr) != 0) throw std::runtime_error("cannot set the alarm");
+}
+
+bool Watch::stale() {
     struct stat status {};
     if (stat(plan_.heartbeat_path->c_str(), &status) != 0) return true;
-    timespec now{};
-    clock_gettime(CLOCK_REALTIME, &now);
-    return difftime(now.tv_sec, status.st_mtime) > plan_.heartbeat_max_age_s;
+    const timespec& beat = status.st_mtim;
+    if (!beat_ || beat_->tv_sec != beat.tv_sec || beat_->tv_nsec != beat.tv_nsec) {
+        beat_ = beat;
+        beat_ns_ = now_ns();
+    }
+    return static_cast<double>(now_ns() - beat_ns_) > plan_.heartbeat_max_age_s * 1e9;
 }
 
 void Watch::end(const char* code, const std::string& message) {

@@ -60,18 +60,17 @@ class Sensors {
     Json described(int64_t period_ms, const std::vector<int>& cores) const;
 
    private:
-    void read_core_times(Json& row) const;
-
     std::vector<int> cores_;
     std::vector<Source> frequencies_;
     std::vector<Source> temperatures_;
     std::vector<Source> battery_;
-    std::string stat_path_;
+    Source core_times_;
 };
 
 // A thread on a core that is not measured. It samples the sensors twice a second, ends the process at its deadline, when the
-// controller's heartbeat goes stale, and on SIGTERM, SIGHUP and SIGINT, each with an error row. Make it before anything
-// else starts a thread: it blocks those signals for all.
+// controller's heartbeat goes stale, and on SIGTERM, SIGHUP and SIGINT, each with an error row; should the watch itself hang,
+// in a sensor that never answers, an alarm ends the process soon after. Make it before anything else starts a thread: it
+// blocks those signals for all.
 class Watch {
    public:
     Watch(const Plan& plan, Trace& trace, const std::vector<int>& allowed_before);
@@ -89,7 +88,8 @@ class Watch {
 
    private:
     void watch();
-    bool stale() const;
+    void set_alarm(double after_s) const;
+    bool stale();
     [[noreturn]] void end(const char* code, const std::string& message);
 
     const Plan& plan_;
@@ -100,6 +100,9 @@ class Watch {
     std::atomic<bool> stopped_{false};
     std::mutex mutex_;
     std::vector<Json> samples_;
+    // When the heartbeat was last seen to change, by the monotonic clock: the wall clock may be set while a launch runs.
+    std::optional<timespec> beat_;
+    int64_t beat_ns_ = 0;
     std::thread thread_;
 };
 

@@ -24,6 +24,8 @@ void launch(const std::string& plan_path, Trace& trace) {
     const Plan plan = read_plan(plan_path);
     // No orphan keeps the device hot: when the shell that started this dies, so does this.
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) perror("prctl");
+    // Nor does it die without a word because nobody reads its standard error any more.
+    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) perror("signal");
     const std::vector<int> before = pin(plan.cores);
     Watch watch(plan, trace, before);
     const Sensors sensors(plan.cores, plan.thermal_zones);

@@ -78,7 +78,7 @@ void write_warm_up(const Launch& launch, size_t index, const Run& run) {
 }
 
 // The counted iterations of a block as a row.
-void write_block(const Launch& launch, size_t index, int64_t start, const Block& block, int64_t dropped) {
+void write_block(const Launch& launch, size_t index, int64_t start, const Block& block, int64_t dropped, bool interleaved = false) {
     const auto from = static_cast<std::ptrdiff_t>(dropped);
     const auto to = static_cast<std::ptrdiff_t>(block.count);
     launch.trace.row("iterations", {
@@ -87,13 +87,14 @@ void write_block(const Launch& launch, size_t index, int64_t start, const Block&
                                        {"stages", {{"net", std::vector<int64_t>(block.ns.begin() + from, block.ns.begin() + to)}}},
                                        {"cores", std::vector<int>(block.cores.begin() + from, block.cores.begin() + to)},
                                        {"dropped", dropped},
+                                       {"interleaved", interleaved},
                                    });
 }
 
 // Blocks between canaries until the schedule is over, each of one artifact.
 int64_t time_alone(const Launch& launch, size_t index, const Run& run, const Schedule& schedule) {
     Progress progress(schedule);
-    Block block(static_cast<size_t>(schedule.iterations_max + schedule.drop_after_canary));
+    Block block(block_room(schedule));
     while (true) {
         const int64_t dropped = progress.drop();
         const int64_t start = now_ns();
@@ -217,15 +218,16 @@ int64_t canary(const Launch& launch) {
 
 // A B B A A B B A …: drift that is linear over four iterations falls on both alike.
 void time_interleaved(const Launch& launch, const std::array<Run, 2>& runs, const Schedule& schedule) {
-    Progress progress(schedule);
-    std::array<Block, 2> blocks{Block(static_cast<size_t>(schedule.iterations_max) + 2), Block(static_cast<size_t>(schedule.iterations_max) + 2)};
+    Progress progress(schedule, true);
+    std::array<Block, 2> blocks{Block(block_room(schedule)), Block(block_room(schedule))};
     while (true) {
         const int64_t dropped = progress.drop();
         const int64_t start = now_ns();
         const int64_t stop = start + progress.limit_ns();
         blocks[0].count = blocks[1].count = 0;
         bool first_is_a = true;
-        while (static_cast<int64_t>(blocks[0].count) < progress.most()) {
+        const size_t end_at = std::min(blocks[0].ns.size(), static_cast<size_t>(progress.most()));
+        while (blocks[0].count < end_at) {
             for (const size_t which : {size_t{first_is_a ? 0U : 1U}, size_t{first_is_a ? 1U : 0U}}) {
                 Block& block = blocks[which];
                 const int64_t from = now_ns();
@@ -238,18 +240,7 @@ void time_interleaved(const Launch& launch, const std::array<Run, 2>& runs, cons
             if (now_ns() >= stop && static_cast<int64_t>(blocks[0].count) >= progress.least() && blocks[0].count % 2 == 0) break;
         }
         progress.take(static_cast<int64_t>(blocks[0].count), now_ns() - start);
-        for (size_t which = 0; which < 2; ++which) {
-            const auto from = static_cast<std::ptrdiff_t>(dropped);
-            const auto to = static_cast<std::ptrdiff_t>(blocks[which].count);
-            launch.trace.row("iterations", {
-                                               {"artifact", which},
-                                               {"t_ns", start},
-                                               {"stages", {{"net", std::vector<int64_t>(blocks[which].ns.begin() + from, blocks[which].ns.begin() + to)}}},
-                                               {"cores", std::vector<int>(blocks[which].cores.begin() + from, blocks[which].cores.begin() + to)},
-                                               {"dropped", dropped},
-                                               {"interleaved", true},
-                                           });
-        }
+        for (size_t which = 0; which < 2; ++which) write_block(launch, which, start, blocks[which], dropped, true);
         write_telemetry(launch);
         if (progress.done()) return;
         write_canaries(launch, "between");

@@ -73,8 +73,12 @@ std::string stderr_of(const std::function<void()>& work) {
     }
     work();
     fflush(stderr);
-    dup2(kept, STDERR_FILENO);
+    const bool restored = dup2(kept, STDERR_FILENO) >= 0;
     close(kept);
+    if (!restored) {
+        fclose(said);
+        throw std::runtime_error("cannot restore stderr");
+    }
     std::string text;
     char piece[512];
     rewind(said);

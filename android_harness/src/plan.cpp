@@ -31,10 +31,26 @@ T required(const json& object, const char* key) {
     }
 }
 
-// Counts and limits that a loop divides or waits by: a plan that sets them otherwise would hang or time nothing.
-int64_t at_least(int64_t lowest, const json& object, const char* key) {
+// A day, and more iterations than one holds: beyond them, sums of nanoseconds would overflow.
+constexpr int64_t kMillisecondsMax = 86400000;
+constexpr int64_t kIterationsMax = 1000000000;
+// Counts that room is made for at once.
+constexpr int64_t kRoomMax = 10000;
+constexpr int64_t kThreadsMax = 1024;
+// Without a heartbeat nothing else ends a launch that hangs.
+constexpr double kDeadlineMaxS = 3600;
+
+// Counts and limits that a loop divides or waits by: a plan that sets them otherwise would hang, crash or time nothing.
+int64_t within(int64_t lowest, int64_t highest, const json& object, const char* key) {
     const auto value = required<int64_t>(object, key);
     if (value < lowest) throw AgentError("bad_plan", std::string("the plan's ") + key + " is below " + std::to_string(lowest));
+    if (value > highest) throw AgentError("bad_plan", std::string("the plan's ") + key + " is above " + std::to_string(highest));
+    return value;
+}
+
+double seconds(const json& object, const char* key) {
+    const auto value = required<double>(object, key);
+    if (!(value > 0 && value <= kDeadlineMaxS)) throw AgentError("bad_plan", std::string("the plan's ") + key + " is not within 0 and 3600");
     return value;
 }
 
@@ -69,15 +85,15 @@ PlannedArtifact artifact_of(const json& object) {
 
 Schedule schedule_of(const json& object) {
     return {
-        static_cast<int>(at_least(2, object, "warmup_window")),
+        static_cast<int>(within(2, kRoomMax, object, "warmup_window")),
         required<double>(object, "warmup_tolerance"),
-        at_least(0, object, "warmup_max_ms"),
-        at_least(0, object, "measure_ms"),
-        at_least(1, object, "iterations_min"),
-        at_least(1, object, "iterations_max"),
-        at_least(1, object, "canary_every_ms"),
-        at_least(0, object, "drop_after_canary"),
-        at_least(0, object, "settle_max_ms"),
+        within(0, kMillisecondsMax, object, "warmup_max_ms"),
+        within(0, kMillisecondsMax, object, "measure_ms"),
+        within(1, kIterationsMax, object, "iterations_min"),
+        within(1, kIterationsMax, object, "iterations_max"),
+        within(1, kMillisecondsMax, object, "canary_every_ms"),
+        within(0, kRoomMax, object, "drop_after_canary"),
+        within(0, kMillisecondsMax, object, "settle_max_ms"),
     };
 }
 
@@ -128,17 +144,16 @@ Plan read_plan(const std::string& plan_path) {
     }
     const json options = required<json>(document, "options");
     for (const auto& [name, value] : options.items()) plan.options.emplace(name, option_of(name, value));
-    plan.threads = static_cast<int>(at_least(1, document, "threads"));
+    plan.threads = static_cast<int>(within(1, kThreadsMax, document, "threads"));
     plan.cores = required<std::vector<int>>(document, "cores");
     plan.schedule = schedule_of(required<json>(document, "schedule"));
-    plan.deadline_s = required<double>(document, "deadline_s");
-    if (!(plan.deadline_s > 0)) throw AgentError("bad_plan", "the plan's deadline_s is not above 0");
+    plan.deadline_s = seconds(document, "deadline_s");
     plan.thermal_zones = required<std::map<std::string, std::string>>(document, "thermal_zones");
     plan.work_dir = required<std::string>(document, "work_dir");
     plan.trace_path = required<std::string>(document, "trace_path");
     if (const auto path = document.find("heartbeat_path"); path != document.end() && path->is_string()) {
         plan.heartbeat_path = path->get<std::string>();
-        plan.heartbeat_max_age_s = required<double>(document, "heartbeat_max_age_s");
+        plan.heartbeat_max_age_s = seconds(document, "heartbeat_max_age_s");
     }
     return plan;
 }

@@ -8,6 +8,18 @@
 #include "clock.h"
 
 namespace edgebench {
+namespace {
+
+// More than any network runs between two canaries; a fuller block ends there and the next one follows.
+constexpr int64_t kBlockMax = 65536;
+
+}  // namespace
+
+size_t block_room(const Schedule& schedule) {
+    const int64_t most = std::min(schedule.iterations_max, kBlockMax);
+    // Two more than are dropped: turns come in twos.
+    return static_cast<size_t>(std::max(most, int64_t{2}) + schedule.drop_after_canary);
+}
 
 void timed_block(const Run& run, Block& block, int64_t most, int64_t least, int64_t limit_ns) {
     const size_t end_at = std::min(block.ns.size(), static_cast<size_t>(std::max<int64_t>(most, 0)));
@@ -42,7 +54,8 @@ std::pair<std::vector<int64_t>, bool> warm_up(const Run& run, int window, double
     }
 }
 
-Progress::Progress(const Schedule& schedule) : schedule_(schedule), left_ns_(schedule.measure_ms * 1000000) {}
+Progress::Progress(const Schedule& schedule, bool after_canary)
+    : schedule_(schedule), left_ns_(schedule.measure_ms * 1000000), drop_(after_canary ? schedule.drop_after_canary : 0) {}
 
 bool Progress::done() const {
     return kept_ >= schedule_.iterations_max || (left_ns_ <= 0 && kept_ >= schedule_.iterations_min);

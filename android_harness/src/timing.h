@@ -19,6 +19,9 @@ struct Block {
     size_t count = 0;
 };
 
+// The room that a block of that schedule needs: a plan without a bound to speak of must not fill the memory.
+size_t block_room(const Schedule& schedule);
+
 // Runs until limit_ns have passed, at least `least` and at most `most` times (bounded by the block's size).
 void timed_block(const Run& run, Block& block, int64_t most, int64_t least, int64_t limit_ns);
 
@@ -29,7 +32,8 @@ std::pair<std::vector<int64_t>, bool> warm_up(const Run& run, int window, double
 // How much of a schedule is done: the next block's limits, until enough was timed.
 class Progress {
    public:
-    explicit Progress(const Schedule& schedule);
+    // `after_canary` where the first block, too, follows one.
+    explicit Progress(const Schedule& schedule, bool after_canary = false);
     bool done() const;
     int64_t most() const;
     int64_t least() const;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <stdexcept>
 
@@ -51,9 +52,15 @@ void Trace::write_locked(const std::string& line) {
     while (written < line.size()) {
         const ssize_t count = write(descriptor_, line.data() + written, line.size() - written);
         if (count < 0 && errno == EINTR) continue;
-        if (count < 0) throw std::runtime_error(std::string("cannot write the trace: ") + std::strerror(errno));
+        if (count < 0) {
+            const std::string reason = std::strerror(errno);
+            // Where even that fails the reader finds a torn last line, and says so.
+            if (ftruncate(descriptor_, bytes_) != 0) perror("cannot shorten the trace");
+            throw std::runtime_error("cannot write the trace: " + reason);
+        }
         written += static_cast<size_t>(count);
     }
+    bytes_ += static_cast<off_t>(line.size());
 }
 
 }  // namespace edgebench

@@ -1,6 +1,8 @@
 // trace.jsonl: appends rows, each whole and at once, so that what was written before a crash can be read.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -19,7 +21,8 @@ class Trace {
     Trace& operator=(const Trace&) = delete;
 
     // One row, stamped with the time unless it brings its own (an output row has none). After an error or end row nothing
-    // follows; that last row is on the disk when this returns. Throws std::runtime_error where the disk is full.
+    // follows; that last row is on the disk when this returns. Throws std::runtime_error where the disk is full; what was
+    // written of that row is taken back, so that a shorter one can still follow.
     void row(const char* type, Json fields);
     // As row("error"), but it never throws: there is nobody left to tell.
     void error(const std::string& code, const std::string& message) noexcept;
@@ -31,6 +34,7 @@ class Trace {
     int descriptor_;
     bool closed_ = false;
     int64_t rows_ = 0;
+    off_t bytes_ = 0;
     mutable std::mutex mutex_;
 };
 

@@ -1,7 +1,10 @@
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 
 #include "device.h"
@@ -67,14 +70,30 @@ TEST_CASE("sensors report what can be read and name what cannot") {
     CHECK(row.at("cores_busy_ms").get<double>() == doctest::Approx((1 + 2 + 3 + 6 + 7) * 1000.0 / static_cast<double>(sysconf(_SC_CLK_TCK))));
     const Json described = sensors.described(500, {0});
     CHECK(described.at("read_cost_ns").contains("temperature cpu"));
+    CHECK(described.at("read_cost_ns").contains("core times"));
     CHECK(described.at("left_out") == Json{"temperature gone", "temperature modem", "battery voltage_now"});
 }
 
-TEST_CASE("no more than four zones are read while a launch runs") {
+TEST_CASE("a kernel that tells nothing gives nulls, and everything it does not tell is named") {
+    const Temporary root;
+    const Sensors sensors({0}, {{"cpu", (root.root / "zone").string()}}, root.root.string());
+    const Json row = sensors.read();
+    CHECK(row.at("frequency_khz") == Json::object());
+    CHECK(row.at("temperature_c") == Json::object());
+    for (const char* key : {"steal_ms", "cores_busy_ms", "battery_current_ua", "battery_voltage_uv"}) CHECK(row.at(key).is_null());
+    const Json described = sensors.described(500, {});
+    CHECK(described.at("read_cost_ns") == Json::object());
+    CHECK(described.at("left_out") == Json{"frequency 0", "temperature cpu", "battery current_now", "battery voltage_now", "core times"});
+}
+
+TEST_CASE("no more than four zones are read while a launch runs, and the others are named") {
     const Temporary root;
     std::map<std::string, std::string> zones;
     for (int i = 0; i < 6; ++i) zones["zone" + std::to_string(i)] = root.write("zone" + std::to_string(i), "40000");
-    CHECK(Sensors({0}, zones, root.root.string()).temperatures().size() == 4);
+    const Sensors sensors({0}, zones, root.root.string());
+    CHECK(sensors.read().at("temperature_c").size() == 4);
+    const Json left_out = sensors.described(500, {}).at("left_out");
+    for (const char* zone : {"temperature zone4", "temperature zone5"}) CHECK(std::count(left_out.begin(), left_out.end(), zone) == 1);
 }
 
 TEST_CASE("the deadline ends a launch that hangs, with an error row") {
@@ -101,6 +120,45 @@ TEST_CASE("a sustained launch ends itself once its heartbeat is stale or gone") 
     const auto [status, row] = watched(plan, [] { pause(); });
     CHECK(WEXITSTATUS(status) == 1);
     CHECK(row.at("code") == "heartbeat");
+}
+
+TEST_CASE("a heartbeat that is not renewed goes stale, whatever the wall clock says") {
+    const Temporary folder;
+    Plan plan = plan_with(30);
+    plan.heartbeat_path = folder.write("heartbeat", "");
+    // A day ahead, as after the clock was set back.
+    std::filesystem::last_write_time(*plan.heartbeat_path, std::filesystem::file_time_type::clock::now() + std::chrono::hours(24));
+    plan.heartbeat_max_age_s = 0.2;
+    const auto [status, row] = watched(plan, [] { pause(); });
+    CHECK(WEXITSTATUS(status) == 1);
+    CHECK(row.at("code") == "heartbeat");
+}
+
+TEST_CASE("a watch that hangs in a sensor is ended by the alarm, also where its parent ignored and blocked it") {
+    const Temporary folder;
+    const auto pipe = (folder.root / "sensor").string();
+    REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        sigset_t alarm;
+        sigemptyset(&alarm);
+        sigaddset(&alarm, SIGALRM);
+        sigprocmask(SIG_BLOCK, &alarm, nullptr);
+        signal(SIGALRM, SIG_IGN);
+        Trace trace((folder.root / "trace.jsonl").string());
+        // A reader that opens the pipe waits for a writer for ever: here, before the deadline is looked at again.
+        Plan plan = plan_with(0.6);
+        Watch watch(plan, trace, {0, 1});
+        Sensors sensors({0}, {{"slow", folder.write("zone", "1")}});
+        std::filesystem::remove(folder.root / "zone");
+        std::filesystem::rename(pipe, folder.root / "zone");
+        watch.sample(&sensors);
+        while (true) pause();
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    CHECK(WIFSIGNALED(status));
+    CHECK(WTERMSIG(status) == SIGALRM);
 }
 
 TEST_CASE("a fresh heartbeat keeps a sustained launch alive past any deadline") {

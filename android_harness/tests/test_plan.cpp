@@ -75,6 +75,19 @@ TEST_CASE("values that would hang or crash a launch are refused") {
     plan = whole_plan();
     plan["artifacts"][0]["batches"] = json::array();
     CHECK(code_of(plan).find("no batch") != std::string::npos);
+    plan = whole_plan();
+    plan["schedule"]["measure_ms"] = int64_t{1} << 60;
+    CHECK(code_of(plan).find("measure_ms is above") != std::string::npos);
+    plan = whole_plan();
+    plan["schedule"]["drop_after_canary"] = 1000000000;
+    CHECK(code_of(plan).find("drop_after_canary is above") != std::string::npos);
+    plan = whole_plan();
+    plan["deadline_s"] = 1e300;
+    CHECK(code_of(plan).find("deadline_s is not within") != std::string::npos);
+    plan = whole_plan();
+    plan["heartbeat_path"] = "h";
+    plan["heartbeat_max_age_s"] = 0;
+    CHECK(code_of(plan).find("heartbeat_max_age_s is not within") != std::string::npos);
 }
 
 TEST_CASE("a plan of another schema, mode or number of artifacts is refused") {

@@ -70,6 +70,25 @@ TEST_CASE("progress books blocks until the time is over with enough iterations")
     CHECK(progress.done());
 }
 
+TEST_CASE("where the first block follows a canary its first iterations are dropped, too") {
+    Progress progress(schedule(), true);
+    CHECK(progress.drop() == 4);
+    progress.take(10, 500000000);
+    CHECK(progress.kept() == 6);
+}
+
+TEST_CASE("a plan without a bound to speak of takes little room, and room is never less than what is dropped") {
+    Schedule wide = schedule();
+    wide.iterations_max = 1000000000;
+    CHECK(edgebench::block_room(wide) < 100000);
+    Schedule narrow = schedule();
+    narrow.iterations_max = 1;
+    narrow.drop_after_canary = 50;
+    Progress progress(narrow, true);
+    CHECK(edgebench::block_room(narrow) > static_cast<size_t>(progress.least()));
+    CHECK(edgebench::block_room(narrow) >= static_cast<size_t>(progress.most()));
+}
+
 TEST_CASE("progress ends at the most iterations, whatever time is left") {
     Progress progress(schedule());
     progress.take(100, 1000);

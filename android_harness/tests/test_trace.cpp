@@ -1,5 +1,9 @@
 #include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <thread>
 #include <vector>
 
@@ -65,6 +69,33 @@ TEST_CASE("text that is not UTF-8 loses its bytes, never the row") {
     Trace trace(path);
     trace.error("load_failed", "\xff\xfe name");
     CHECK(rows_in(path).at(0).at("code") == "load_failed");
+}
+
+TEST_CASE("a row that does not fit on the disk is taken back whole, and said") {
+    const Temporary folder;
+    const auto path = (folder.root / "trace.jsonl").string();
+    const pid_t child = fork();
+    if (child == 0) {
+        signal(SIGXFSZ, SIG_IGN);
+        const rlimit small{400, 400};
+        setrlimit(RLIMIT_FSIZE, &small);
+        Trace trace(path);
+        trace.row("load", {{"artifact", 0}});
+        bool thrown = false;
+        try {
+            trace.row("load", {{"text", std::string(1000, 'x')}});
+        } catch (const std::runtime_error& problem) {
+            thrown = std::string(problem.what()).find("cannot write the trace: File too large") != std::string::npos;
+        }
+        trace.error("internal", "the disk is full");
+        _exit(thrown ? 0 : 1);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    CHECK(status == 0);
+    const auto rows = rows_in(path);
+    CHECK(rows.size() == 2);
+    CHECK(rows.at(1).at("code") == "internal");
 }
 
 TEST_CASE("a trace that cannot be opened says why") {
