@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgebench.errors import UsageError
 
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+
+
+def by_frequency(frequencies: Mapping[int, int | None]) -> tuple[tuple[int, ...], ...]:
+    """Cores (with their maximum frequency) in clusters of equal frequency, fastest first; one cluster where any is unknown."""
+    clusters: dict[int, list[int]] = {}
+    for core in sorted(frequencies):
+        frequency = frequencies[core]
+        if frequency is None:
+            return (tuple(sorted(frequencies)),)
+        clusters.setdefault(frequency, []).append(core)
+    return tuple(tuple(clusters[frequency]) for frequency in sorted(clusters, reverse=True))
 
 
 @dataclass(frozen=True)

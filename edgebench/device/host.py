@@ -7,7 +7,7 @@ import platform
 from collections.abc import Iterable
 from pathlib import Path
 
-from edgebench.device.cores import Clusters
+from edgebench.device.cores import Clusters, by_frequency
 from edgebench.device.temperature import zone_celsius
 from edgebench.files import sha256_bytes
 from edgebench.records import DeviceFacts, DeviceState, Place, Reading, ThermalState
@@ -45,12 +45,7 @@ class HostDevice:
     def clusters(self) -> Clusters:
         """The cores that this process may use, by maximum frequency, fastest first; one cluster where that is unknown."""
         frequencies = {core: self._number(f"{_cpufreq(core)}/cpuinfo_max_freq") for core in self._allowed}
-        if any(frequency is None for frequency in frequencies.values()):
-            return Clusters((self._allowed,))
-        by_frequency: dict[int, list[int]] = {}
-        for core, frequency in frequencies.items():
-            by_frequency.setdefault(frequency or 0, []).append(core)
-        return Clusters(tuple(tuple(by_frequency[f]) for f in sorted(by_frequency, reverse=True)))
+        return Clusters(by_frequency(frequencies))
 
     def default_cores(self, threads: int) -> tuple[int, ...]:
         """See Clusters.default. Raises UsageError."""

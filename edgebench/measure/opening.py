@@ -30,6 +30,7 @@ ANDROID_PLACE = Place("/data/local/tmp/edgebench")
 _SWEEP_S = 30.0
 # The longest a run says nothing to the device: a launch at its deadline, and what is done between two.
 _SILENCE_S = 120.0
+_PREPARING_S = 900.0
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,9 @@ def _open_android(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Be
             emit(Note("an earlier run left settings of the device changed: they are restored"))
         for said in stack.enter_context(changed(remote, access.settings)):
             emit(Note(f"changed for this run, restored at its end: {said}"))
+        if access.settings:
+            # Exporting and proving come first: the first launch may be minutes away.
+            renew(remote, lease_s=_PREPARING_S)
         patience = Patience(remote, emit)
 
         def thermometer() -> ThermalState:

@@ -36,8 +36,9 @@ class Result(Record, frozen=True, kw_only=True):
 
     ``median_ms``, ``ci95_ms`` and ``p90_ms`` are defined as in ``Summary``; null where no launch was usable.
     The launch counts mean what they mean in ``Summary``. ``weights`` is the description that must stand beside every
-    latency (such as "random weights"). ``device`` is what was found, ``target`` what was asked for. Only a comparison
-    sets ``rank``; results that the measurements cannot separate share one.
+    latency (such as "random weights"). ``start_c`` is the lowest and the highest that ``start_sensor`` said before a launch
+    that was used; ``clock_ghz`` the lowest and highest clock by the canaries of those launches. ``device`` is what was found,
+    ``target`` what was asked for. Only a comparison sets ``rank``; results that the measurements cannot separate share one.
     """
 
     run_id: str
@@ -69,6 +70,9 @@ class Result(Record, frozen=True, kw_only=True):
     verdict: Literal["VALID", "SUSPECT", "INVALID"]
     reasons: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    start_sensor: str | None = None
+    start_c: tuple[float, float] | None = None
+    clock_ghz: tuple[float, float] | None = None
     parity: Fidelity
     layers: tuple[ResultLayer, ...] = ()
     not_profiled: str | None = None

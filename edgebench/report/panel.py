@@ -25,6 +25,8 @@ def result_panel(result: Result) -> RenderableType:
     grid.add_row("latency", _latency(result))
     grid.add_row("verdict", _verdict(result))
     grid.add_row("launches", _launches(result))
+    if conditions := _conditions(result):
+        grid.add_row("device", Text(conditions))
     grid.add_row("parity", _parity(result.parity))
     grid.add_row("weights", Text(result.weights))
     if len(result.session_medians_ms) > 1:
@@ -76,6 +78,29 @@ def _launches(result: Result) -> str:
     if result.memory_peak_bytes is not None:
         parts.append(f"memory {result.memory_peak_bytes / 2**20:.0f} MiB")
     return ", ".join(parts)
+
+
+def _conditions(result: Result) -> str:
+    """What the device was like while it was measured, as far as it tells; empty for one that tells nothing."""
+    identity = result.identity
+    parts = []
+    if result.start_c is not None:
+        low, high = result.start_c
+        parts.append(f"{result.start_sensor} at {low:.1f} to {high:.1f} °C before a launch")
+    if result.clock_ghz is not None:
+        slowest, fastest = result.clock_ghz
+        parts.append(f"clock {slowest:.2f} to {fastest:.2f} GHz by its canaries")
+    if identity.gate == "off":
+        parts.append("GATE OFF: nothing waited until it was cool and idle")
+    if identity.screen is not None:
+        parts.append(f"screen {identity.screen}")
+    if identity.charger is not None:
+        parts.append(f"charger {identity.charger}")
+    if identity.settings:
+        parts.append(f"changed for the run: {', '.join(identity.settings)}")
+    if identity.launched_from != "this machine":
+        parts.append(f"launched from {identity.launched_from}")
+    return "; ".join(parts)
 
 
 def artifact_panel(artifact: Artifact, fidelity: Fidelity, folder: str) -> RenderableType:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from edgebench.analyze.statistics import ranks
 from edgebench.analyze.summary import summarize
-from edgebench.records import ProfileRecord, Result, ResultLayer, RunRecord, Series, Trace
+from edgebench.records import CanaryRow, ProfileRecord, Result, ResultLayer, RunRecord, Series, Trace
 from edgebench.report.layers import layer_documents
 
 
@@ -18,6 +18,7 @@ def results_of(record: RunRecord, traces: Sequence[Mapping[int, Trace]]) -> list
 def _result(record: RunRecord, series: Series, traces: Mapping[int, Trace]) -> Result:
     summary = summarize(series, traces, record.policy)
     identity, profile = series.identity, series.profile
+    start_sensor, start_c = _start_temperature(series)
     return Result(
         run_id=record.run_id,
         label=series.label,
@@ -48,6 +49,9 @@ def _result(record: RunRecord, series: Series, traces: Mapping[int, Trace]) -> R
         verdict=summary.verdict,
         reasons=summary.reasons,
         notes=_notes(record),
+        start_sensor=start_sensor,
+        start_c=start_c,
+        clock_ghz=_clock_ghz(series, traces),
         parity=series.fidelity,
         layers=_layers(profile),
         not_profiled=series.not_profiled,
@@ -58,6 +62,23 @@ def _result(record: RunRecord, series: Series, traces: Mapping[int, Trace]) -> R
         published=series.published,
         identity=identity,
     )
+
+
+def _start_temperature(series: Series) -> tuple[str | None, tuple[float, float] | None]:
+    """The sensor of the device's body, else of its chip, and how warm it was before the launches that were used."""
+    states = [launch.thermal for launch in series.launches if launch.kind == "measure" and launch.used]
+    readings = [reading for state in states if (reading := state.hottest("skin", "battery") or state.hottest())]
+    if not readings:
+        return None, None
+    degrees = [reading.celsius for reading in readings]
+    return " or ".join(dict.fromkeys(reading.name for reading in readings)), (min(degrees), max(degrees))
+
+
+def _clock_ghz(series: Series, traces: Mapping[int, Trace]) -> tuple[float, float] | None:
+    """The estimates of all clock canaries of the launches that were used; None where they cannot estimate."""
+    used = [traces[launch.index] for launch in series.launches if launch.used and launch.index in traces]
+    clocks = [row.clock_ghz for trace in used for row in trace.of(CanaryRow) if row.clock_ghz is not None]
+    return (min(clocks), max(clocks)) if clocks else None
 
 
 def _layers(profile: ProfileRecord | None) -> tuple[ResultLayer, ...]:

@@ -6,13 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgebench.device.cores import Clusters
+from edgebench.device.cores import Clusters, by_frequency
 from edgebench.errors import UsageError
 
 PHONE = Clusters(((7,), (4, 5, 6), (0, 1, 2, 3)))
 BOARD = Clusters(((4, 5), (0, 1, 2, 3)))
 PC = Clusters(((0, 1),))
 SINGLE = Clusters(((0,),))
+
+
+def test_cores_are_clustered_fastest_first_and_in_one_cluster_where_any_is_unknown():
+    speeds = dict.fromkeys(range(4), 1_800_000) | dict.fromkeys(range(4, 7), 2_400_000) | {7: 2_900_000}
+    assert by_frequency(speeds) == PHONE.clusters
+    assert by_frequency({5: 2_400_000, 1: 1_800_000, 2: 1_800_000}) == ((5,), (1, 2))
+    assert by_frequency({9: None, 1: 1_800_000}) == ((1, 9),)
 
 
 def test_one_thread_goes_to_the_fastest_cluster_of_at_least_two_cores_and_not_to_core_0():

@@ -65,3 +65,28 @@ def test_launches_table_shows_discarded_launches_too() -> None:
     assert "INVALID" in text
     assert "clock canary 1.50x" in text
     assert "9" in text
+
+
+def test_what_the_device_was_like_stands_in_the_panel():
+    phone = result(
+        start_sensor="VIRTUAL-SKIN",
+        start_c=(29.8, 31.24),
+        clock_ghz=(2.801, 2.853),
+        identity={
+            "screen": "on and off",
+            "charger": "attached",
+            "launched_from": "adb shell",
+            "settings": ("stay_awake",),
+        },
+    )
+    said = " ".join(drawn(result_panel(phone)).replace("│", "").split())
+    assert (
+        "VIRTUAL-SKIN at 29.8 to 31.2 °C before a launch; clock 2.80 to 2.85 GHz by its canaries; screen on and off; charger attached"
+        in said
+    )
+    assert "changed for the run: stay_awake; launched from adb shell" in said
+
+
+def test_a_result_without_the_gate_is_marked():
+    assert "GATE OFF" in drawn(result_panel(result(identity={"gate": "off"})))
+    assert "GATE OFF" not in drawn(result_panel(result()))

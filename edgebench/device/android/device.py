@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgebench.device.android import parse, thermal
 from edgebench.device.android.shell import Shell, ask
-from edgebench.device.cores import Clusters
+from edgebench.device.cores import Clusters, by_frequency
 from edgebench.files import sha256_bytes
 from edgebench.records import DeviceFacts, DeviceState, Reading, ThermalState
 
@@ -130,7 +130,7 @@ def _clusters(said: dict[str, str]) -> Clusters:
     online = parse.core_list(said["online"]) or tuple(sorted(files)) or parse.processors(said["cpuinfo"]) or (0,)
     allowed = parse.allowed_cores(said["allowed"])
     usable = [core for core in online if core in allowed] or list(online)
-    return Clusters(parse.clusters(usable, files))
+    return Clusters(by_frequency({core: files[core].max_khz if core in files else None for core in usable}))
 
 
 def _model(properties: dict[str, str], machine: str) -> str:

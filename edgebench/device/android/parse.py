@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgebench.device.temperature import plausible
@@ -165,18 +165,6 @@ def core_files(listing: str) -> dict[int, CoreFiles]:
         elif found[2] == "scaling_governor" and value:
             governors.setdefault(core, value)
     return {core: CoreFiles(frequencies.get(core), governors.get(core)) for core in sorted({*frequencies, *governors})}
-
-
-def clusters(cores: Iterable[int], files: Mapping[int, CoreFiles]) -> tuple[tuple[int, ...], ...]:
-    """``cores`` by maximum frequency, fastest first; one cluster where any frequency is unknown."""
-    by_khz: dict[int, list[int]] = {}
-    ordered = sorted(cores)
-    for core in ordered:
-        khz = files.get(core, CoreFiles()).max_khz
-        if khz is None:
-            return (tuple(ordered),)
-        by_khz.setdefault(khz, []).append(core)
-    return tuple(tuple(by_khz[khz]) for khz in sorted(by_khz, reverse=True))
 
 
 def integer(text: str | None) -> int | None:
