@@ -122,9 +122,18 @@ def add_target(target: TargetSpec) -> Path:
     if target.name in load_targets():
         raise UsageError(f"there is a target named {target.name!r} already", hint="choose another name")
     path = config_root() / "targets" / f"{target.name}.yaml"
-    values = {key: value for key, value in msgspec.to_builtins(target).items() if value is not None}
+    values = _without_nothing(msgspec.to_builtins(target))
     write_atomic(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
     return path
+
+
+def _without_nothing(values: dict[str, Any]) -> dict[str, Any]:
+    """The same without keys that say nothing, at any depth."""
+    return {
+        key: _without_nothing(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if value is not None
+    }
 
 
 def resolve_model(name: str) -> list[ResolvedModel]:

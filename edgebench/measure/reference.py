@@ -6,9 +6,10 @@ from pathlib import Path
 
 import msgspec
 
+from edgebench.errors import LaunchFailed
 from edgebench.files import sha256_bytes, write_atomic
 from edgebench.measure.clock import Clock
-from edgebench.measure.probe import Probe
+from edgebench.measure.probe import Probe, Probed
 from edgebench.records import CanaryReference, CanaryRow, DeviceFacts
 from edgebench.records.codec import decode, encode
 
@@ -30,13 +31,13 @@ def reference_path(root: Path, device: DeviceFacts, cores: tuple[int, ...], cana
 def establish(path: Path, probe: Probe, clock: Clock) -> CanaryReference:
     """The stored reference, or a new one from idle probes; a stored one that a probe beats clearly is taken anew."""
     stored = _load(path)
-    first = probe()
+    first = _probed(probe)
     if stored is not None and stored.source == first.source and not _beats(first.row, stored):
         return stored
     rows = [first.row]
     for _ in range(PROBES - 1):
         clock.sleep_s(PAUSE_S)
-        rows.append(probe().row)
+        rows.append(_probed(probe).row)
     reference = CanaryReference(
         clock_ns=min(row.clock_ns for row in rows),
         throughput_ns=min(row.throughput_ns for row in rows),
@@ -47,6 +48,14 @@ def establish(path: Path, probe: Probe, clock: Clock) -> CanaryReference:
     )
     write_atomic(path, encode(reference))
     return reference
+
+
+def _probed(probe: Probe) -> Probed:
+    """One probe, or a second one where it failed: a cable that was pushed back in ends no run. Raises LaunchFailed."""
+    try:
+        return probe()
+    except LaunchFailed:
+        return probe()
 
 
 def _load(path: Path) -> CanaryReference | None:

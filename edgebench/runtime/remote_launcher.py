@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import secrets
 import shlex
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec.structs import replace
 
-from edgebench.errors import DeviceError, DeviceLost, DeviceRefused, LaunchFailed, UsageError
+from edgebench.errors import CommandTimedOut, DeviceError, DeviceLost, DeviceRefused, LaunchFailed, TransferFailed, UsageError
 from edgebench.events import Emit, Progressed, StageFinished, StageStarted
-from edgebench.files import write_atomic
+from edgebench.files import sha256_file, write_atomic
 from edgebench.records import OutputRow, Plan, PlannedArtifact, TensorFile, Trace
 from edgebench.records.codec import encode
 from edgebench.runtime.base import Runtime
@@ -26,6 +29,8 @@ GRACE_S = 10.0
 _MEGABYTE = 1_000_000
 # The last words of the harness; its trace says everything else.
 _SAID_CHARACTERS = 4000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,10 +51,21 @@ class Place:
 
 
 class RemoteLauncher:
-    """Launches the native harness on the device behind ``remote``, whose programs are built for ``abi``."""
+    """Launches the native harness on the device behind ``remote``, whose programs are built for ``abi``.
+
+    ``harness`` is one of the caller's own, such as a build for tests; else the one for ``abi`` is found or built.
+    """
 
     def __init__(
-        self, remote: Remote, patience: Patience, place: Place, abi: str, emit: Emit, *, verify_files: bool = False
+        self,
+        remote: Remote,
+        patience: Patience,
+        place: Place,
+        abi: str,
+        emit: Emit,
+        *,
+        verify_files: bool = False,
+        harness: Harness | None = None,
     ) -> None:
         self._remote = remote
         self._patience = patience
@@ -57,7 +73,7 @@ class RemoteLauncher:
         self._abi = abi
         self._emit = emit
         self._verify_files = verify_files
-        self._harness: Harness | None = None
+        self._harness = harness
         self._pushed: dict[Path, str] = {}
 
     def prepare(self, runtime: Runtime, emit: Emit) -> None:
@@ -93,22 +109,31 @@ class RemoteLauncher:
             # It may have been restarted: nothing is taken for granted.
             self._pushed.clear()
             self._patience.ask(lambda: self._remote.run_script(_clean_up(folder), timeout_s=GRACE_S))
-            raise LaunchFailed(f"the device was lost during the launch: {lost.message}", hint=lost.hint) from lost
+            raise LaunchFailed(
+                f"the device was lost during the launch: {lost.message}",
+                hint="it is back: run the same command again",
+            ) from lost
 
     def _launch(self, plan: Plan, folder: str) -> Trace:
         here = Path(plan.work_dir)
         said_path, trace_path = here / "agent.stderr", Path(plan.trace_path)
         there = self._moved(plan, folder)
         write_atomic(here / "plan.json", encode(there))
-        self._remote.put(encode(there), f"{folder}/plan.json")
+        self._moving(lambda: self._remote.put(encode(there), f"{folder}/plan.json"))
         bound_s = plan.deadline_s + GRACE_S
-        ran = self._remote.run_script(
-            _start(self._agent_path(self._emit), folder, plan.threads), timeout_s=bound_s + GRACE_S
-        )
+        script = _start(self._agent_path(self._emit), folder, plan.threads)
+        try:
+            ran = self._remote.run_script(script, timeout_s=bound_s)
+        except CommandTimedOut as late:
+            # What is there of its trace says how far it came.
+            with suppress(DeviceRefused):
+                self._remote.pull(there.trace_path, trace_path)
+            said_path.write_text(late.output[-_SAID_CHARACTERS:], encoding="utf-8")
+            return finished_trace(plan, trace_path, Ending(0, True, bound_s, late.output.strip(), said_path))
         said_path.write_text(ran.output[-_SAID_CHARACTERS:], encoding="utf-8")
         # A harness that could not start wrote none; what it said is told then.
         with suppress(DeviceRefused):
-            self._remote.pull(there.trace_path, trace_path)
+            self._moving(lambda: self._remote.pull(there.trace_path, trace_path))
         status = ran.status if ran.status < 128 else 128 - ran.status
         trace = finished_trace(plan, trace_path, Ending(status, False, bound_s, ran.output.strip(), said_path))
         return self._with_outputs(trace, here)
@@ -119,7 +144,7 @@ class RemoteLauncher:
         for row in trace.rows:
             if isinstance(row, OutputRow):
                 local = here / Path(row.path).name
-                self._remote.pull(row.path, local)
+                self._moving(partial(self._remote.pull, row.path, local))
                 row = replace(row, path=str(local))
             rows.append(row)
         return Trace(rows=tuple(rows))
@@ -153,15 +178,33 @@ class RemoteLauncher:
 
     def _push(self, local: Path, emit: Emit, *, executable: bool = False) -> str:
         total = local.stat().st_size // _MEGABYTE
+        sha256 = sha256_file(local)
+        was_sent = False
 
         def told(sent: int) -> None:
+            nonlocal was_sent
+            was_sent = True
             # A small file is there before anyone could read that it is on its way.
             if total > 1:
                 emit(Progressed(f"push {local.name}", sent // _MEGABYTE, total, "MB"))
 
-        return self._remote.push(
-            local, self._place.store, executable=executable, on_progress=told, verify=self._verify_files
-        )
+        def push(*, verify: bool) -> str:
+            return self._remote.push(
+                local, self._place.store, sha256=sha256, executable=executable, on_progress=told, verify=verify
+            )
+
+        there = self._moving(lambda: push(verify=self._verify_files))
+        # A bit that flipped on the way would stay in the store under the right name: what was sent is hashed there once.
+        if was_sent and not self._verify_files:
+            there = self._moving(lambda: push(verify=True))
+        return there
+
+    def _moving(self, move: Callable[[], T]) -> T:
+        """A transfer, which may be done twice: again once a lost device is back, and once where what arrived is not whole."""
+        try:
+            return self._patience.ask(move)
+        except TransferFailed:
+            return self._patience.ask(move)
 
     def _the_harness(self, emit: Emit) -> Harness:
         if self._harness is None:

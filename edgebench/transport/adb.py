@@ -18,6 +18,7 @@ from edgebench.transport.base import Channel, OnBytes, OnProgress, device_said_n
 _NETWORK = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\s]+):\d+")
 _POLL_S = 0.5
 _ASK_S = 15.0
+_SETTLE_S = 3.0
 # The server itself waits 10 s for a host that does not answer.
 _CONNECT_S = 30.0
 _LISTED = re.compile(
@@ -138,8 +139,7 @@ def _connect(address: str, timeout_s: float = _CONNECT_S) -> None:
     said = ""
     for attempt in range(2):
         said = client.ask(["connect", address], timeout_s=timeout_s, device=address, answered=False)
-        listing = parse_devices(client.ask(["devices", "-l"], timeout_s=_ASK_S, device=address, answered=False))
-        state = next((each.state for each in listing.devices if each.serial == address), None)
+        state = _settled_state(client, address)
         if state == "device":
             return
         if state != "offline" or attempt:
@@ -148,6 +148,17 @@ def _connect(address: str, timeout_s: float = _CONNECT_S) -> None:
     if "connected to" in said and state:
         raise _unusable(Listed(address, state))
     raise adb_error(said, address, answered=False)
+
+
+def _settled_state(client: Client, address: str) -> str | None:
+    """The state of a device just connected, once the exchange of keys is over; None where adb does not list it."""
+    limit = time.monotonic() + _SETTLE_S
+    while True:
+        listing = parse_devices(client.ask(["devices", "-l"], timeout_s=_ASK_S, device=address, answered=False))
+        state = next((each.state for each in listing.devices if each.serial == address), None)
+        if state not in ("authorizing", "connecting") or time.monotonic() > limit:
+            return state
+        time.sleep(_POLL_S / 10)
 
 
 class AdbChannel:
@@ -170,26 +181,30 @@ class AdbChannel:
         """
         return self._client.stream(["exec-out", script], on_bytes, timeout_s=timeout_s)
 
-    def send(self, local: Path, remote: str, on_progress: OnProgress, *, timeout_s: float) -> None:
+    def send(self, local: Path, remote: str, on_progress: OnProgress | None, *, timeout_s: float) -> None:
         """See Channel."""
         size = local.stat().st_size
         what = f"push {local.name} to {remote} on {self.address}"
 
         def tell(percent: int) -> None:
-            on_progress(size * percent // 100)
+            if on_progress is not None:
+                on_progress(size * percent // 100)
 
-        if not self._client.copy(["push", str(local.absolute()), remote], tell, timeout_s=timeout_s, what=what):
+        told = tell if on_progress is not None else None
+        if not self._client.copy(["push", str(local.absolute()), remote], told, timeout_s=timeout_s, what=what):
             raise device_said_no(what, f"not done in {timeout_s:.0f} s")
 
-    def fetch(self, remote: str, local: Path, on_progress: OnProgress, *, timeout_s: float) -> None:
+    def fetch(self, remote: str, local: Path, on_progress: OnProgress | None, *, timeout_s: float) -> None:
         """See Channel."""
         what = f"pull {remote} from {self.address}"
 
         def tell(_percent: int) -> None:
             # adb knows the size it is a percentage of, we only the file that grows.
-            on_progress(local.stat().st_size if local.exists() else 0)
+            if on_progress is not None:
+                on_progress(local.stat().st_size if local.exists() else 0)
 
-        if not self._client.copy(["pull", remote, str(local.absolute())], tell, timeout_s=timeout_s, what=what):
+        told = tell if on_progress is not None else None
+        if not self._client.copy(["pull", remote, str(local.absolute())], told, timeout_s=timeout_s, what=what):
             raise device_said_no(what, f"not done in {timeout_s:.0f} s")
 
     def wait(self, timeout_s: float) -> bool:

@@ -18,6 +18,8 @@ from edgebench.transport.base import OnBytes
 
 _START_S = 30.0
 _REAP_S = 5.0
+# What adb says of a failure comes last.
+_TAIL_BYTES = 8192
 _PERCENT = re.compile(rb"\[ *(\d+)%\]")
 
 
@@ -60,20 +62,22 @@ class Client:
             raise adb_error(said.decode("utf-8", "replace"), self._device, answered=True)
         return True
 
-    def copy(self, arguments: Sequence[str], tell: Callable[[int], None], *, timeout_s: float, what: str) -> bool:
+    def copy(
+        self, arguments: Sequence[str], tell: Callable[[int], None] | None, *, timeout_s: float, what: str
+    ) -> bool:
         """Runs push or pull and tells each new percentage; False at the bound.
 
-        On a terminal of its own: adb prints its progress nowhere else.
+        Whoever wants to be told pays for it: adb prints its progress to a terminal only, and some 500 times.
         """
-        here, there = pty.openpty()
+        here, there = os.pipe() if tell is None else pty.openpty()
         said = bytearray()
         last = -1
 
         def take(data: bytes) -> None:
             nonlocal last
-            del said[:-8192]
+            del said[:-_TAIL_BYTES]
             said.extend(data)
-            if (found := _PERCENT.findall(data)) and (percent := int(found[-1])) != last:
+            if tell and (found := _PERCENT.findall(data)) and (percent := int(found[-1])) != last:
                 last = percent
                 tell(percent)
 
@@ -85,12 +89,13 @@ class Client:
                     return False
                 status = process.wait(_REAP_S)
         finally:
-            os.close(here)
-            if there >= 0:
-                os.close(there)
+            for descriptor in (here, there):
+                if descriptor >= 0:
+                    os.close(descriptor)
         if status != 0:
             raise adb_error(said.decode("utf-8", "replace"), self._device, answered=True, what=what)
-        tell(100)
+        if tell:
+            tell(100)
         return True
 
     @contextmanager

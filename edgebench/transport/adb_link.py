@@ -38,8 +38,15 @@ class Late(Exception):
     """The bound of the whole operation passed."""
 
 
+class Broken(Exception):
+    """The socket failed: told apart from the same errors of a file, or of whoever listens to the output."""
+
+
 class BoundedLink(Link, Protocol):
-    """A link whose waits all end at ``limit`` (monotonic seconds), with Late; ``on_moved`` is told of each piece."""
+    """A link whose waits end at ``limit`` (monotonic seconds) with Late and whose failures are Broken.
+
+    ``on_moved`` hears the size of each piece.
+    """
 
     limit: float
     on_moved: Callable[[int], None] | None
@@ -77,7 +84,10 @@ class _Bounded:
         self._inner.close()
 
     def connect(self, _timeout_s: float | None) -> None:
-        self._inner.connect(self._left_s())
+        try:
+            self._inner.connect(self._left_s())
+        except OSError as error:
+            raise self._meant(error) from error
 
     def bulk_read(self, size: int, _timeout_s: float | None) -> bytes:
         try:
@@ -85,7 +95,7 @@ class _Bounded:
         except Exception as error:
             raise self._meant(error) from error
         if not data and self._nothing_is_end:
-            raise ConnectionResetError("the device closed the connection")
+            raise Broken("the device closed the connection")
         self._moved(len(data))
         return data
 
@@ -113,7 +123,9 @@ class _Bounded:
 
     def _meant(self, error: Exception) -> Exception:
         usb = type(getattr(error, "usb_error", None)).__name__
-        return Late() if isinstance(error, self.late) or usb == "USBErrorTimeout" else error
+        if isinstance(error, self.late) or usb == "USBErrorTimeout":
+            return Late()
+        return Broken(str(error) or type(error).__name__) if isinstance(error, OSError) else error
 
 
 def attentive_device(link: BoundedLink) -> AdbDevice:

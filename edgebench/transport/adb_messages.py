@@ -91,7 +91,7 @@ _RULES = (
     _Rule(
         r"failed to connect|unable to connect|connection refused|no route to host|timed out|network is unreachable",
         None,
-        "nothing answers at {device}",
+        "nothing answers at {device}: {said}",
         "check the address and that both are in one network; a phone listens after `adb tcpip 5555` over USB, or with "
         "wireless debugging after `adb pair`",
     ),
@@ -132,7 +132,7 @@ def adb_error(said: str, device: str, *, answered: bool, what: str = "") -> Edge
     for rule in _RULES:
         if re.search(rule.pattern, reason, re.IGNORECASE):
             error = rule.error or (DeviceLost if answered else DeviceNotFound)
-            return error(rule.message.format(device=device), hint=rule.hint)
+            return error(rule.message.format(device=device, said=reason), hint=rule.hint)
     if what:
         return device_said_no(what, reason)
     last = lines[-1] if lines else "nothing, and failed"

@@ -23,7 +23,7 @@ from edgebench.errors import (
     NotInstalled,
 )
 from edgebench.files import full_disk_is_said
-from edgebench.transport.adb_link import INSTALL, Late, Link, attentive_device, bounded, find_usb, usb_error
+from edgebench.transport.adb_link import INSTALL, Broken, Late, Link, attentive_device, bounded, find_usb, usb_error
 from edgebench.transport.adb_messages import ALLOW, PLUG
 from edgebench.transport.base import OnBytes, OnProgress, device_said_no
 
@@ -98,7 +98,7 @@ class AdbShellChannel:
             return False
         return True
 
-    def send(self, local: Path, remote: str, on_progress: OnProgress, *, timeout_s: float) -> None:
+    def send(self, local: Path, remote: str, on_progress: OnProgress | None, *, timeout_s: float) -> None:
         """See Channel."""
         size, moved = local.stat().st_size, 0
         what = f"push {local.name} to {remote} on {self.address}"
@@ -107,7 +107,8 @@ class AdbShellChannel:
             # With the protocol's own bytes, which are few: adb-shell's callback swallows what it raises, even Ctrl-C.
             nonlocal moved
             moved += count
-            on_progress(min(moved, size))
+            if on_progress is not None:
+                on_progress(min(moved, size))
 
         try:
             with self._operation(timeout_s, tell, what):
@@ -115,12 +116,13 @@ class AdbShellChannel:
         except Late as error:
             raise device_said_no(what, f"not done in {timeout_s:.0f} s") from error
 
-    def fetch(self, remote: str, local: Path, on_progress: OnProgress, *, timeout_s: float) -> None:
+    def fetch(self, remote: str, local: Path, on_progress: OnProgress | None, *, timeout_s: float) -> None:
         """See Channel."""
         what = f"pull {remote} from {self.address}"
 
         def tell(_count: int = 0) -> None:
-            on_progress(local.stat().st_size)
+            if on_progress is not None:
+                on_progress(local.stat().st_size)
 
         try:
             with full_disk_is_said(local), self._operation(timeout_s, tell, what):
@@ -211,7 +213,7 @@ class AdbShellChannel:
                 ) from error
             raise self._gone("does not speak adb") from error
         except (
-            OSError,
+            Broken,
             exceptions.AdbConnectionError,
             exceptions.AdbTimeoutError,
             exceptions.DeviceAuthError,

@@ -31,10 +31,10 @@ class Channel(Protocol):
         ``on_bytes`` raises passes through, and leaves the channel usable.
         """
 
-    def send(self, local: Path, remote: str, on_progress: OnProgress, *, timeout_s: float) -> None:
-        """Copies a file to the device, in place and unverified."""
+    def send(self, local: Path, remote: str, on_progress: OnProgress | None, *, timeout_s: float) -> None:
+        """Copies a file to the device, in place and unverified. Telling the progress may cost some of the speed."""
 
-    def fetch(self, remote: str, local: Path, on_progress: OnProgress, *, timeout_s: float) -> None:
+    def fetch(self, remote: str, local: Path, on_progress: OnProgress | None, *, timeout_s: float) -> None:
         """Copies a file from the device, in place and unverified."""
 
     def wait(self, timeout_s: float) -> bool:

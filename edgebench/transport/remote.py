@@ -26,7 +26,7 @@ SLOWEST_HASH_BYTES_PER_S = 20_000_000
 
 # Toybox and busybox may lack the short name, or stat; standard input keeps the odd file name out of sha256sum's answer.
 _TOOLS = """
-size_of() { stat -c %s "$1" 2>/dev/null || wc -c <"$1" 2>/dev/null | tr -d ' '; }
+size_of() { stat -c %s "$1" 2>/dev/null || { x=$(wc -c <"$1") && echo $((x)); }; }
 hash_of() {
   for h in sha256sum 'toybox sha256sum' 'busybox sha256sum'; do
     if command -v ${h%% *} >/dev/null 2>&1 && x=$($h <"$1" 2>/dev/null); then echo "${x%% *}"; return; fi
@@ -147,7 +147,7 @@ class Remote:
         mode = "755" if executable else "644"
         wanted = _Wanted(f"{folder.rstrip('/')}/{sha256}", local.stat().st_size, sha256, mode, verify)
         if not self._has(wanted):
-            self._deliver(local, wanted, on_progress or _nobody)
+            self._deliver(local, wanted, on_progress)
         return wanted.remote
 
     def put(self, data: bytes, remote: str) -> None:
@@ -159,7 +159,7 @@ class Remote:
             with full_disk_is_said(Path(file.name)):
                 file.write(data)
                 file.flush()
-            self._deliver(Path(file.name), wanted, _nobody)
+            self._deliver(Path(file.name), wanted, None)
 
     def pull(self, remote: str, local: Path, on_progress: OnProgress | None = None) -> None:
         """Brings a file here, whole or not at all, with the size and SHA-256 that it has on the device.
@@ -169,7 +169,8 @@ class Remote:
         what = f"pull {remote} from {self.address}"
         path = shlex.quote(remote)
         ran = self.run_script(
-            f"{_TOOLS}head -c 1 {path} >/dev/null || exit\n"  # which says why not, as strerror does
+            f"{_TOOLS}[ ! -d {path} ] || {{ echo 'Is a directory'; exit 1; }}\n"
+            f"head -c 1 {path} >/dev/null || exit\n"  # which says why not, as strerror does
             f'echo "size=$(size_of {path})"; echo "sha256=$(hash_of {path})"',
             timeout_s=DEFAULT_TIMEOUT_S + 60,
         )
@@ -182,7 +183,7 @@ class Remote:
             part = Path(file.name)
         try:
             bound_s = _transfer_s(int(size_bytes))
-            self._channel.fetch(remote, part, on_progress or _nobody, timeout_s=bound_s)
+            self._channel.fetch(remote, part, on_progress, timeout_s=bound_s)
             if (got_bytes := part.stat().st_size) != int(size_bytes):
                 raise device_said_no(what, f"{got_bytes} bytes of {size_bytes} arrived")
             if sha256_file(part) != sha256:
@@ -237,23 +238,25 @@ class Remote:
         return not wanted.verify or _answer(answer, "sha256") == wanted.sha256
 
     def _prepare(self, wanted: _Wanted) -> str:
-        """One trip: makes the folder, removes what an earlier loss left, looks at the file and at the free space."""
+        """One trip: makes the folder, removes what an earlier loss left, looks at the file, else at the free space.
+
+        The shell's own tests come before each program: starting one takes a phone some milliseconds.
+        """
         path, folder = shlex.quote(wanted.remote), shlex.quote(str(PurePosixPath(wanted.remote).parent))
         size = wanted.size_bytes
-        look = 'echo "sha256=$(hash_of {path})"' if wanted.verify else ":"
+        look = f'; echo "sha256=$(hash_of {path})"' if wanted.verify else ""
         ran = self.run_script(
-            f"{_TOOLS}mkdir -p {folder} || exit\n"
-            f"rm -f {shlex.quote(_part_prefix(wanted.remote))}*.part\n"
+            f"{_TOOLS}[ -d {folder} ] || mkdir -p {folder} || exit\n"
+            f'for f in {shlex.quote(_part_prefix(wanted.remote))}*.part; do [ ! -f "$f" ] || rm -f "$f"; done\n'
             f's=; [ ! -f {path} ] || s=$(size_of {path})\necho "size=$s"\n'
-            f'if [ "$s" = {size} ]; then chmod {wanted.mode} {path}; {look.format(path=path)}; fi\n'
-            # The last line, as a long device name takes a line of its own; its fourth column from the right end is free KiB.
-            f"df -kP {folder} 2>/dev/null | tail -n 1 | sed 's/^/df=/'",
+            f'if [ "$s" = {size} ]; then chmod {wanted.mode} {path}{look}; else df -kP {folder} 2>/dev/null; fi',
             timeout_s=DEFAULT_TIMEOUT_S + size / SLOWEST_HASH_BYTES_PER_S,
         )
         what = f"push to {wanted.remote} on {self.address}"
         if (told := _answer(ran.output, "size")) is None:
             raise device_said_no(what, ran.output)
-        free_kib = re.search(r"\s(\d+)\s+\d+%\s", _answer(ran.output, "df") or "")
+        # POSIX: name, blocks, used, available, capacity, mounted on. The names may hold blanks.
+        free_kib = re.search(r"\s\d+\s+\d+\s+(\d+)\s+\d+%\s", ran.output)
         if told != str(size) and free_kib and int(free_kib[1]) * 1024 < size:
             raise DeviceFull(
                 f"cannot {what}: {size} bytes, and {int(free_kib[1]) * 1024} are free",
@@ -261,7 +264,7 @@ class Remote:
             )
         return ran.output
 
-    def _deliver(self, local: Path, wanted: _Wanted, on_progress: OnProgress) -> None:
+    def _deliver(self, local: Path, wanted: _Wanted, on_progress: OnProgress | None) -> None:
         part = f"{_part_prefix(wanted.remote)}{secrets.token_hex(4)}.part"
         try:
             self._channel.send(local, part, on_progress, timeout_s=_transfer_s(wanted.size_bytes))
@@ -324,7 +327,3 @@ def _transfer_s(size_bytes: int) -> float:
 def _brief(text: str) -> str:
     first = text.strip().partition("\n")[0]
     return first if len(first) <= 120 else f"{first[:117]}..."
-
-
-def _nobody(_moved_bytes: int) -> None:
-    """Where nobody wants to know the progress."""

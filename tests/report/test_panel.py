@@ -80,10 +80,8 @@ def test_what_the_device_was_like_stands_in_the_panel():
         },
     )
     said = " ".join(drawn(result_panel(phone)).replace("│", "").split())
-    assert (
-        "VIRTUAL-SKIN at 29.8 to 31.2 °C before a launch; clock 2.80 to 2.85 GHz by its canaries; screen on and off; charger attached"
-        in said
-    )
+    assert "VIRTUAL-SKIN at 29.8 to 31.2 °C before a launch; clock 2.80 to 2.85 GHz by its canaries;" in said
+    assert "screen on and off; charger attached;" in said
     assert "changed for the run: stay_awake; launched from adb shell" in said
 
 

@@ -52,7 +52,7 @@ class LocalShellChannel:
                 on_bytes(data)
         return False
 
-    def send(self, local: Path, remote: str, on_progress: OnProgress, *, timeout_s: float) -> None:
+    def send(self, local: Path, remote: str, on_progress: OnProgress | None, *, timeout_s: float) -> None:
         data = bytearray(local.read_bytes())
         self.sent.append(remote)
         if self.faults.full_storage:
@@ -67,13 +67,15 @@ class LocalShellChannel:
             Path(remote).write_bytes(data)
         except OSError as error:
             raise device_said_no("send", str(error)) from error
-        on_progress(len(data))
+        if on_progress:
+            on_progress(len(data))
 
-    def fetch(self, remote: str, local: Path, on_progress: OnProgress, *, timeout_s: float) -> None:
+    def fetch(self, remote: str, local: Path, on_progress: OnProgress | None, *, timeout_s: float) -> None:
         shutil.copyfile(remote, local)
         if self.faults.truncate_pull:
             os.truncate(local, self.faults.truncate_pull.to_bytes)
-        on_progress(local.stat().st_size)
+        if on_progress:
+            on_progress(local.stat().st_size)
 
     def wait(self, timeout_s: float) -> bool:
         return True

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import struct
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 
-from edgebench.errors import DeviceLost, DeviceNotFound, DeviceRefused, DeviceUnauthorized, NotInstalled
+from edgebench.errors import DeviceLost, DeviceNotFound, DeviceRefused, DeviceUnauthorized, NoSpace, NotInstalled
 from edgebench.transport import adb_python
 from edgebench.transport.adb_link import bounded, usb_error
 from edgebench.transport.adb_python import AdbShellChannel, ensure_key, key_path
@@ -70,16 +73,13 @@ def test_nothing_there_and_something_silent_are_not_found(tmp_path, monkeypatch)
 
 
 def test_what_answers_and_is_no_phone_is_said_so(tmp_path):
-    from edgebench.transport.remote import secrets
-
     with socket.create_server(("127.0.0.1", 0)) as server:
-        import threading
 
         def answer() -> None:
             connection, _ = server.accept()
             with connection:
                 connection.recv(4096)
-                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" + secrets.token_bytes(16))
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
                 connection.recv(4096)
 
         thread = threading.Thread(target=answer)
@@ -90,9 +90,6 @@ def test_what_answers_and_is_no_phone_is_said_so(tmp_path):
 
 
 def test_a_phone_that_wants_to_be_paired_sends_to_adb(tmp_path):
-    import struct
-    import threading
-
     command = int.from_bytes(b"STLS", "little")
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -123,6 +120,16 @@ def test_an_offline_phone_is_lost_and_comes_back(tmp_path, monkeypatch):
         phone.set_faults(Faults())
         assert remote.wait(30)
         remote.close()
+
+
+def test_a_full_disk_here_is_not_a_lost_device(tmp_path):
+    (tmp_path / "trace").write_bytes(os.urandom(300_000))
+    with adb_daemon(tmp_path / "a") as phone:
+        channel = AdbShellChannel.open(phone.address)
+        with pytest.raises(NoSpace):
+            channel.fetch(str(tmp_path / "trace"), Path("/dev/full"), None, timeout_s=20)
+        assert channel.wait(10)
+        channel.close()
 
 
 class Stingy:

@@ -20,10 +20,10 @@ class Untouched:
     def stream(self, script: str, on_bytes: OnBytes, *, timeout_s: float) -> bool:
         raise AssertionError(f"a device was asked: {script}")
 
-    def send(self, local: Path, remote: str, on_progress: OnProgress, *, timeout_s: float) -> None:
+    def send(self, local: Path, remote: str, on_progress: OnProgress | None, *, timeout_s: float) -> None:
         raise AssertionError("a file was sent")
 
-    def fetch(self, remote: str, local: Path, on_progress: OnProgress, *, timeout_s: float) -> None:
+    def fetch(self, remote: str, local: Path, on_progress: OnProgress | None, *, timeout_s: float) -> None:
         raise AssertionError("a file was fetched")
 
     def wait(self, timeout_s: float) -> bool:

@@ -20,10 +20,8 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -33,16 +31,13 @@ from typing import Any, Self
 import pytest
 
 from edgebench.runtime.harness_build import host_abi
-from tests.virtual_phone import journal, live
+from tests.virtual_phone import host, journal, live
 from tests.virtual_phone.faults import Faults
 from tests.virtual_phone.live import Control, LogRow, Mode
 from tests.virtual_phone.phone_files import PhoneFiles, lay_out, write
 from tests.virtual_phone.profiles import PROFILES, PhoneProfile
 from tests.virtual_phone.quota import Group, GroupV1, GroupV2, NoGroups, make_group
 
-ADDRESS = "127.0.0.1"
-CHECKOUT = Path(__file__).resolve().parents[2]
-_PATIENCE_S = 20.0
 _QEMU = "qemu-aarch64-static"
 _number = itertools.count()
 
@@ -108,7 +103,7 @@ class VirtualPhone:
     @property
     def serial(self) -> str:
         """For ``adb connect`` and ``adb -s``."""
-        return f"{ADDRESS}:{self.port}"
+        return f"{host.ADDRESS}:{self.port}"
 
     # As fixtures.AdbDaemon calls it.
     address = serial
@@ -132,7 +127,7 @@ class VirtualPhone:
         self.state_dir.mkdir(exist_ok=True)
         (self.folder / "root").mkdir(exist_ok=True)
         lay_out(self.profile, self.folder, self.abi)
-        self.port = self.port or _free_port()
+        self.port = self.port or host.free_port()
         try:
             self.group = make_group(f"edgebench-phone-{os.getpid()}-{next(_number)}")
         except NoGroups as error:
@@ -148,10 +143,10 @@ class VirtualPhone:
         """Ends everything that runs on the phone, and what drives it. May be called again."""
         self._power_off()
         if self._thermald is not None:
-            _end(self._thermald)
+            host.end(self._thermald)
             self._thermald = None
         if self.group is not None:
-            _patiently(self._remove_group, "the phone's control group stays busy")
+            host.patiently(self._remove_group, "the phone's control group stays busy")
 
     def reboot(self) -> None:
         """Ends everything on the phone and boots it anew: /data, settings, port and temperature stay."""
@@ -160,8 +155,8 @@ class VirtualPhone:
 
     def set(self, **changes: Any) -> None:
         """Changes fields of Control; in force when it returns. Raises NoGroups for a quota that cannot be."""
-        if changes.get("mode") == "quota" and self.group is None:
-            raise NoGroups(self.no_group)
+        if changes.get("mode") == "quota" and not (self.group and self.group.has_quota):
+            raise NoGroups(self.no_group or "nobody lends the phone's control group the cpu controller")
         self._control = replace(self._control, **changes, generation=self._control.generation + 1)
         live.save(live.control_file(self.folder), self._control)
         self._wait_for_thermald()
@@ -184,11 +179,11 @@ class VirtualPhone:
 
     def read_state(self, name: str) -> str | None:
         """As ``put_state``, and ``fixed_performance``, ``status_override``; None where the phone keeps no such state."""
-        return _line(self.files.phone / "state" / name)
+        return host.read_line(self.files.phone / "state" / name)
 
     def setting(self, space: str, key: str) -> str | None:
         """What ``settings get`` would print, None for null."""
-        return _line(self.files.phone / "settings" / space / key)
+        return host.read_line(self.files.phone / "settings" / space / key)
 
     def put_setting(self, space: str, key: str, value: str) -> None:
         """As ``settings put``."""
@@ -203,7 +198,7 @@ class VirtualPhone:
         found = []
         for pid in live.pids_of_namespace(self._namespace) if self._namespace else ():
             # 1 and 2: phone_init, and the daemon that it starts first.
-            if _inner_pid(pid) > _last_own_pid(self.folder) and (argv := _argv(pid)):
+            if host.inner_pid(pid) > _last_own_pid(self.folder) and (argv := host.argv_of(pid)):
                 found.append(PhoneProcess(pid, argv))
         return found
 
@@ -224,7 +219,7 @@ class VirtualPhone:
             "binds": {place: str(what) for place, what in self.files.binds().items()},
             "cgroups": [str(procs) for procs in self.group.procs()] if self.group else [],
             "aarch64_interpreter": shutil.which(_QEMU) if self._foreign else None,
-            "working_folder": str(CHECKOUT),
+            "working_folder": str(host.CHECKOUT),
             "ready": str(self.folder / "ready"),
             "daemon": list(self._daemon(self)),
             "environment": {
@@ -240,22 +235,22 @@ class VirtualPhone:
         (self.folder / "ready").unlink(missing_ok=True)
         (self.folder / "boot.json").write_text(json.dumps(config), encoding="utf-8")
         init = [sys.executable, "-m", "tests.virtual_phone.phone_init", str(self.folder / "boot.json")]
-        self._world = _start([*self._namespaces(), *init], self.folder / "phone.log")
-        self._until(lambda: (self.folder / "ready").exists() and _answers(self.port), "the phone does not boot")
-        self._namespace = str(Path(f"/proc/{_only_child(self._world.pid)}/ns/pid").readlink())
+        self._world = host.start([*self._namespaces(), *init], self.folder / "phone.log")
+        self._until(lambda: (self.folder / "ready").exists() and host.answers(self.port), "the phone does not boot")
+        self._namespace = str(Path(f"/proc/{host.only_child(self._world.pid)}/ns/pid").readlink())
 
     def _power_off(self) -> None:
         if self._world is None:
             return
-        for pid in _children(self._world.pid):
+        for pid in host.children(self._world.pid):
             # Its init: the kernel ends the rest.
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        _end(self._world)
+        host.end(self._world)
         self._world = None
         namespace, self._namespace = self._namespace, ""
         if namespace:
-            _patiently(lambda: not live.pids_of_namespace(namespace), "something survives on the phone")
+            host.patiently(lambda: not live.pids_of_namespace(namespace), "something survives on the phone")
 
     def _start_thermald(self) -> None:
         live.save(live.control_file(self.folder), self._control)
@@ -269,12 +264,12 @@ class VirtualPhone:
         )
         live.save(self.folder / "order.json", order)
         argv = [sys.executable, "-m", "tests.virtual_phone.thermald", str(self.folder / "order.json")]
-        self._thermald = _start(argv, self.folder / "thermald.out")
+        self._thermald = host.start(argv, self.folder / "thermald.out")
         self._wait_for_thermald()
 
     def _wait_for_thermald(self) -> None:
         wanted = str(self._control.generation)
-        self._until(lambda: _line(live.acknowledged_file(self.folder)) == wanted, "thermald does not obey")
+        self._until(lambda: host.read_line(live.acknowledged_file(self.folder)) == wanted, "thermald does not obey")
 
     def _until(self, holds: Callable[[], bool], otherwise: str) -> None:
         def lives() -> bool:
@@ -285,7 +280,7 @@ class VirtualPhone:
                 raise RuntimeError(f"{otherwise}: {self._said()}")
             return False
 
-        _patiently(lives, otherwise, self._said)
+        host.patiently(lives, otherwise, self._said)
 
     def _said(self) -> str:
         logs = (self.folder / name for name in ("phone.log", "thermald.out"))
@@ -334,85 +329,12 @@ def virtual_phone(
 def _require_namespaces(*unshare: str) -> None:
     if shutil.which("unshare") is None:
         raise NoPhone("there is no unshare: apt-get install util-linux")
-    tried = subprocess.run([*unshare, "true"], capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
+    tried = subprocess.run([*unshare, "true"], capture_output=True, text=True, timeout=host.PATIENCE_S, check=False)
     if tried.returncode != 0:
         raise NoPhone(f"a virtual phone needs namespaces of its own: {tried.stderr.strip()}")
     if "--user" in unshare and os.geteuid() == 0 and shutil.which(_QEMU) is None:
         raise NoPhone(f"an arm64 phone needs {_QEMU}: apt-get install qemu-user-static")
 
 
-def _start(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    """Its standard input is a pipe that ends with this process."""
-    with log.open("ab") as out:
-        return subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=out, stderr=out, cwd=CHECKOUT, start_new_session=True
-        )
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        process.wait(_PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(_PATIENCE_S)
-
-
-def _patiently(holds: Callable[[], bool], otherwise: str, details: Callable[[], str] = str) -> None:
-    deadline_s = time.monotonic() + _PATIENCE_S
-    while not holds():
-        if time.monotonic() > deadline_s:
-            raise RuntimeError(f"{otherwise}, after {_PATIENCE_S:g} s: {details()}")
-        time.sleep(0.005)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((ADDRESS, 0))
-        return int(probe.getsockname()[1])
-
-
-def _answers(port: int) -> bool:
-    with suppress(OSError), socket.create_connection((ADDRESS, port), timeout=1.0):
-        return True
-    return False
-
-
-def _children(pid: int) -> list[int]:
-    with suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
-    return []
-
-
-def _only_child(pid: int) -> int:
-    children = _children(pid)
-    if len(children) != 1:
-        raise RuntimeError(f"unshare has {len(children)} children")
-    return children[0]
-
-
-def _inner_pid(pid: int) -> int:
-    """The number by which the phone itself knows the process, 0 where it has ended."""
-    with suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("NSpid:"):
-                return int(line.split()[-1])
-    return 0
-
-
 def _last_own_pid(folder: Path) -> int:
     return int((folder / "ready").read_text(encoding="ascii"))
-
-
-def _argv(pid: int) -> tuple[str, ...]:
-    with suppress(OSError):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        return tuple(words[:-1])
-    return ()
-
-
-def _line(path: Path) -> str | None:
-    with suppress(OSError):
-        return path.read_text(encoding="utf-8").rstrip("\n")
-    return None

@@ -1,9 +1,9 @@
 """The files of a virtual phone, laid out once before it starts; thermald keeps the live ones up to date.
 
-    FOLDER/system         /system: bin/ with the phone's commands, phone/ with what they read
-    FOLDER/data           /data
-    FOLDER/sys/thermal    /sys/class/thermal        FOLDER/sys/power_supply    /sys/class/power_supply
-    FOLDER/sys/cpu        /sys/devices/system/cpu
+FOLDER/system         /system: bin/ with the phone's commands, phone/ with what they read
+FOLDER/data           /data
+FOLDER/sys/thermal    /sys/class/thermal        FOLDER/sys/power_supply    /sys/class/power_supply
+FOLDER/sys/cpu        /sys/devices/system/cpu
 """
 
 from __future__ import annotations

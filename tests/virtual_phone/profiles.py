@@ -61,7 +61,12 @@ def _properties(file: str | None, **more: str) -> dict[str, str]:
     """``more`` with __ for a dot, beside and over what the sample holds."""
     found = dict(_PROPERTY.findall(sample(file))) if file else {}
     named = {name.replace("__", "."): value for name, value in more.items()}
-    always = {"ro.build.type": "user", "sys.boot_completed": "1", "ro.debuggable": "0", "ro.product.cpu.abi": "arm64-v8a"}
+    always = {
+        "ro.build.type": "user",
+        "sys.boot_completed": "1",
+        "ro.debuggable": "0",
+        "ro.product.cpu.abi": "arm64-v8a",
+    }
     return {**always, **found, **named}
 
 
@@ -217,7 +222,12 @@ XIAOMI_13T = PhoneProfile(
     ),
     thermalservice=sample("thermalservice_a16_xiaomi13tpro_cached_vs_current.txt"),
     battery=sample("battery_miui_a14plus.txt"),
-    zones=(Zone("cpu-big-core1", "soc"), Zone("soc_max", "soc"), Zone("quiet_therm", "skin"), Zone("battery", "battery")),
+    zones=(
+        Zone("cpu-big-core1", "soc"),
+        Zone("soc_max", "soc"),
+        Zone("quiet_therm", "skin"),
+        Zone("battery", "battery"),
+    ),
     thermal=XIAOMI,
     status_from_c=(None, None, 50.0, 70.0, 80.0, 90.0),
 )
@@ -241,7 +251,9 @@ EMULATOR = PhoneProfile(
         ro__product__cpu__abi="x86_64",
         ro__build__fingerprint="google/sdk_gphone64_x86_64/emu64xa:14/UE1A.230829.050/12077443:userdebug/dev-keys",
     ),
-    thermalservice=_HAL_NOT_READY.replace("Ready: false", "Ready: true").replace("not initialized", "2.0 connected: yes"),
+    thermalservice=_HAL_NOT_READY.replace("Ready: false", "Ready: true").replace(
+        "not initialized", "2.0 connected: yes"
+    ),
     battery=sample("battery_honor_unplugged.txt"),
     zones=(),
     thermal=PIXEL,

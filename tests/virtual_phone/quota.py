@@ -33,8 +33,12 @@ class Group(Protocol):
     def set_share(self, share: float | None) -> None:
         """At most so much of one core, None for all there is."""
 
+    @property
+    def has_quota(self) -> bool:
+        """Whether ``set_share`` has something to set."""
+
     def remove(self) -> None:
-        """Takes the group away; it must be empty."""
+        """Takes the group away, where it still is; it must be empty."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,13 @@ class GroupV1:
             (self.cpu / "cpu.cfs_period_us").write_text(str(PERIOD_US), encoding="ascii")
             (self.cpu / "cpu.cfs_quota_us").write_text(quota, encoding="ascii")
 
+    @property
+    def has_quota(self) -> bool:
+        return (self.cpu / "cpu.cfs_quota_us").exists()
+
     def remove(self) -> None:
         for folder in dict.fromkeys((self.cpu, self.cpuacct)):
-            folder.rmdir()
+            _removed(folder)
 
 
 @dataclass(frozen=True)
@@ -79,15 +87,19 @@ class GroupV2:
 
     def set_share(self, share: float | None) -> None:
         quota = "max" if share is None else str(max(round(share * PERIOD_US), _LEAST_US))
-        if share is None and not (self.folder / "cpu.max").exists():
-            return
-        if not (self.folder / "cpu.max").exists():
+        if not self.has_quota:
+            if share is None:
+                return
             raise NoGroups(f"{self.folder} has no cpu controller: nobody above it lends it one")
         with _told("the quota cannot be set"):
             (self.folder / "cpu.max").write_text(f"{quota} {PERIOD_US}", encoding="ascii")
 
+    @property
+    def has_quota(self) -> bool:
+        return (self.folder / "cpu.max").exists()
+
     def remove(self) -> None:
-        self.folder.rmdir()
+        _removed(self.folder)
 
 
 def make_group(name: str, mounts: Path = _MOUNTS) -> Group:
@@ -125,6 +137,11 @@ def _made_v1(v1: Mapping[str, Path], name: str) -> Group:
 def _made(folder: Path) -> None:
     # Two controllers of version 1 may be one hierarchy under two names.
     folder.mkdir(exist_ok=True)
+
+
+def _removed(folder: Path) -> None:
+    if folder.exists():
+        folder.rmdir()
 
 
 def _lend_cpu(parent: Path) -> None:

@@ -2,10 +2,11 @@
 
 ``real_adbd`` starts it and leaves nothing of it behind. The world is a mount and a process namespace (``phone_init``): its
 own /data and /system, this machine's everything else, its own process numbers, and adbd started again when it ends, as on
-Android. What getprop or dumpsys say comes from folders that the caller puts on the PATH.
+Android. What getprop or dumpsys say comes from folders that the caller puts on the PATH. For all that a phone has beside
+ADB there is ``virtual_phone(..., daemon=adbd_command(key))``.
 
-What it does not share with a phone: commands run as root, the shell is this machine's /bin/sh, and the banner names no
-product (``adb devices -l`` shows none): outside Android adbd has no properties.
+What neither shares with a phone: commands run as root, the shell is this machine's /bin/sh, and the banner names no product
+(``adb devices -l`` shows none): outside Android adbd has no properties.
 """
 
 from __future__ import annotations
@@ -14,10 +15,8 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,19 +24,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.virtual_phone import adbd_build
+from tests.virtual_phone import adbd_build, host, live
+from tests.virtual_phone.phone import DaemonCommand, VirtualPhone
 
-_CHECKOUT = Path(__file__).parents[2]
-_PATIENCE_S = 20.0
 _DOWN = "local/.adbd-is-down"
-
 # As Android's init does, start it again when it ends; not while the file says that it is down.
 _INIT = 'while :; do [ -e "$1" ] || "$0" || :; sleep 0.05; done'
 
 
 @dataclass
 class RealAdbd:
-    """A running phone. ``data`` is what it sees as /data; ``log`` is what adbd and its init say."""
+    """A running phone. ``data`` is what it sees as /data; ``log`` is what adbd says."""
 
     program: Path
     data: Path
@@ -48,68 +45,62 @@ class RealAdbd:
     @property
     def address(self) -> str:
         """What adb calls it, in ``adb connect`` and ``adb -s``: 127.0.0.1:PORT."""
-        return f"127.0.0.1:{self.port}"
+        return f"{host.ADDRESS}:{self.port}"
 
     def take_down(self) -> None:
         """Kills adbd, as a pulled cable or a dead daemon looks to the client. What was started through it goes on."""
         (self.data / _DOWN).touch()
-        for pid in self._daemons():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self._until(lambda: not self._daemons() and not _answers(self.port), "adbd does not die")
+        self._signal(signal.SIGKILL)
+        self._until(lambda: not self._daemons() and not host.answers(self.port), "adbd does not die")
 
     def bring_up(self) -> None:
         """adbd is there again, after ``take_down`` or at the start."""
         (self.data / _DOWN).unlink(missing_ok=True)
-        self._until(lambda: _answers(self.port), "adbd does not listen")
+        self._until(lambda: bool(self._daemons()) and host.answers(self.port), "adbd does not listen")
 
     def freeze(self) -> None:
         """adbd stops where it is: connections stay open and nothing answers, as with a phone out of reach."""
-        for pid in self._daemons():
-            os.kill(pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """adbd goes on."""
-        for pid in self._daemons():
-            os.kill(pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def trust(self, *keys: Path) -> None:
         """These public keys (.../adbkey.pub), and no others, are let in from the next connection on."""
-        lines = "".join(key.read_text(encoding="utf-8").rstrip("\n") + "\n" for key in keys)
-        (self.data / "misc" / "adb" / "adb_keys").write_text(lines, encoding="utf-8")
+        _write_keys(self.data, keys)
 
     def processes(self) -> dict[int, str]:
-        """Everything that runs on the phone, adbd and its init too: process number *on this machine*, and command line."""
-        found = {}
-        world = _world(self._init())
-        for entry in Path("/proc").iterdir():
-            # A process may end while it is looked at; a zombie has an empty command line.
-            with suppress(OSError):
-                if entry.name.isdigit() and _world(int(entry.name)) == world:
-                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-        return found
+        """All that runs on the phone, adbd and its init too: process number *on this machine*, and command line."""
+        init = host.children(self._unshare.pid)
+        if not init:
+            return {}
+        # One that has ended has neither a namespace nor a command line.
+        with suppress(OSError):
+            namespace = str(Path(f"/proc/{init[0]}/ns/pid").readlink())
+            lines = {pid: " ".join(host.argv_of(pid)) for pid in live.pids_of_namespace(namespace)}
+            return {pid: line for pid, line in lines.items() if line}
+        return {}
 
     def kill(self) -> None:
         """Ends the world: its first process takes every other along, and is the last to go."""
-        if self._unshare.stdin is not None:
-            self._unshare.stdin.close()
-        self._unshare.wait(_PATIENCE_S)
-
-    def _init(self) -> int:
-        children = _children(self._unshare.pid)
-        if not children:
-            raise RuntimeError(f"the phone is gone: {self._said()}")
-        return children[0]
+        host.end(self._unshare)
 
     def _daemons(self) -> list[int]:
         return [pid for pid, line in self.processes().items() if line == str(self.program)]
 
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self._daemons():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def _until(self, holds: Callable[[], bool], otherwise: str) -> None:
-        deadline = time.monotonic() + _PATIENCE_S
-        while not holds():
-            if time.monotonic() > deadline or self._unshare.poll() is not None:
+        def lives() -> bool:
+            if self._unshare.poll() is not None:
                 raise RuntimeError(f"{otherwise}: {self._said()}")
-            time.sleep(0.01)
+            return holds()
+
+        host.patiently(lives, otherwise, self._said)
 
     def _said(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
@@ -118,13 +109,27 @@ class RealAdbd:
 def adbd_or_skip() -> Path:
     """The program; skips the test where this machine cannot build or run it, and says why."""
     if os.geteuid() != 0:
-        pytest.skip("a phone with the real adbd needs root: it gets /data and /system in a mount namespace")
+        pytest.skip("a phone with the real adbd needs root: adbd gives the files that it takes to root")
     if shutil.which("unshare") is None:
         pytest.skip("there is no unshare: apt-get install util-linux")
     try:
         return adbd_build.adbd()
     except adbd_build.Unavailable as error:
         pytest.skip(str(error))
+
+
+def adbd_command(*trusts: Path) -> DaemonCommand:
+    """adbd as the ``daemon`` of a ``virtual_phone``, trusting these public keys; skips where ``adbd_or_skip`` does.
+
+    It has no faults to switch, and notes no events.
+    """
+    program = adbd_or_skip()
+
+    def command(phone: VirtualPhone) -> list[str]:
+        _write_keys(phone.files.data, trusts)
+        return ["/usr/bin/env", f"ADBD_LISTEN_ADDRS=tcp:localhost:{phone.port}", str(program)]
+
+    return command
 
 
 @contextmanager
@@ -142,20 +147,19 @@ def real_adbd(
     ``folder`` takes what is the phone's: ``data/`` (its /data, with local/tmp and misc/adb), ``system/``, a log; it may hold
     files before, and holds what the test left afterwards. ``trusts`` are the *public* keys (.../adbkey.pub)
     that it lets in without a question; with none, every computer is "unauthorized". ``path_prefix`` are folders whose
-    programs come before this machine's in the PATH of what is run. ``binds`` puts a file or folder at a place of the phone,
-    e.g. {"/sys/class/thermal": ..., "/proc/cpuinfo": ...}: below /sys and /proc the place must exist. ``environment`` is
-    added to what adbd, and so every command, sees.
+    programs come before this machine's in the PATH of what is run. ``binds`` puts a file or folder at a place of the phone
+    that exists here, e.g. {"/sys/class/thermal": ..., "/proc/cpuinfo": ...}. ``environment`` is added to what adbd, and so
+    every command, sees.
 
     Skips the test where this machine cannot have it. Raises RuntimeError with the log's end where it does not come up.
     """
     program = adbd_or_skip()
     data = folder / "data"
-    for made in (data / "local" / "tmp", data / "misc" / "adb", folder / "system" / "bin", folder / "root"):
+    for made in (data / "local" / "tmp", folder / "system" / "bin", folder / "root"):
         made.mkdir(parents=True, exist_ok=True)
-    (data / _DOWN).unlink(missing_ok=True)
-    phone = start_real_adbd(program, folder, port or free_port(), path_prefix, binds or {}, environment or {})
+    _write_keys(data, trusts)
+    phone = start_real_adbd(program, folder, port or host.free_port(), path_prefix, binds or {}, environment or {})
     try:
-        phone.trust(*trusts)
         phone.bring_up()
         yield phone
     finally:
@@ -178,44 +182,19 @@ def start_real_adbd(
         "binds": {place: str(what) for place, what in places.items()},
         "cgroups": [],
         "aarch64_interpreter": None,
+        "ready": str(folder / "ready"),
         "working_folder": "/",
         "daemon": ["/bin/sh", "-c", _INIT, str(program), f"/data/{_DOWN}"],
         "environment": {**environment, "PATH": ":".join(path), "ADBD_LISTEN_ADDRS": f"tcp:localhost:{port}"},
     }
     (folder / "world.json").write_text(json.dumps(config), encoding="utf-8")
-    inside = [sys.executable, "-m", "tests.virtual_phone.phone_init", str(folder / "world.json")]
+    world = ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", sys.executable]
     log = folder / "adbd.log"
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", *inside],
-            # It ends when this pipe does: also where this process is killed.
-            stdin=subprocess.PIPE,
-            stdout=out,
-            stderr=out,
-            cwd=_CHECKOUT,
-            start_new_session=True,
-        )
+    process = host.start([*world, "-m", "tests.virtual_phone.phone_init", str(folder / "world.json")], log)
     return RealAdbd(program, folder / "data", port, log, process)
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _answers(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
-        return True
-    return False
-
-
-def _children(pid: int) -> list[int]:
-    with suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
-
-
-def _world(pid: int) -> str:
-    return str(Path(f"/proc/{pid}/ns/pid").readlink())
+def _write_keys(data: Path, keys: Sequence[Path]) -> None:
+    place = data / "misc" / "adb" / "adb_keys"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("".join(key.read_text(encoding="utf-8").rstrip("\n") + "\n" for key in keys), encoding="utf-8")

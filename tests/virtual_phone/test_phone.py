@@ -14,12 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from edgebench.records.codec import encode
 from edgebench.runtime.harness_build import get_abi, host_abi
-from tests.virtual_phone import live
-from tests.virtual_phone.clocked import CLOCK_VARIABLE, clocked_harness
+from tests.agent.launches import plan as make_plan
+from tests.virtual_phone.clocked import clocked_harness
 from tests.virtual_phone.fixtures import AdbServer, adb_server
+from tests.virtual_phone.host import CHECKOUT
 from tests.virtual_phone.live import LogRow
-from tests.virtual_phone.phone import CHECKOUT, VirtualPhone, virtual_phone
+from tests.virtual_phone.phone import VirtualPhone, virtual_phone
+from tests.virtual_phone.quota import Group, NoGroups
 
 BUSY = "while :; do :; done"
 
@@ -128,7 +131,7 @@ def test_work_heats_the_phone_which_throttles_and_rest_cools_it(server, tmp_path
         assert hot.skin_c > 38
         assert int(connected.shell("cat /sys/devices/system/cpu/cpu1/cpufreq/scaling_max_freq")) < 2_800_000
         assert "Thermal Status: 0" not in connected.shell("dumpsys thermalservice")
-        connected.shell("pkill -f while")
+        connected.shell("pkill -f 'whil[e]'")
         until(lambda: latest(phone).level == 0 and latest(phone).skin_c < hot.skin_c - 3)
         assert connected.shell("cat /sys/devices/system/cpu/cpu1/cpufreq/scaling_max_freq") == "2800000"
 
@@ -148,7 +151,9 @@ def test_a_throttled_phone_has_a_slower_clock_and_the_log_says_since_when(pixel)
 
 def test_what_a_test_sets_is_in_force_when_set_returns(pixel):
     pixel.phone.set(soc_c=88.8, skin_c=44.4)
-    assert pixel.shell("cat /sys/class/thermal/thermal_zone0/temp /sys/class/thermal/thermal_zone2/temp") == "88800\n44400"
+    assert (
+        pixel.shell("cat /sys/class/thermal/thermal_zone0/temp /sys/class/thermal/thermal_zone2/temp") == "88800\n44400"
+    )
     service = pixel.shell("dumpsys thermalservice")
     assert "Thermal Status: 2" in service
     pixel.phone.set(status_stuck=True)
@@ -196,10 +201,8 @@ def test_the_harness_on_a_throttled_phone_sees_the_slower_clock(pixel):
 
 def canary_launch(connected: Connected, plan: Path, level: int) -> float:
     """The clock canary, ns, the best of three launches."""
-    from edgebench.records.codec import encode
-    from tests.agent.launches import plan as make_plan
-
-    wanted = make_plan(plan.parent, "canary", runtime="none", work_dir="/data/local/tmp", trace_path="/data/local/tmp/trace.jsonl")
+    place = {"work_dir": "/data/local/tmp", "trace_path": "/data/local/tmp/trace.jsonl"}
+    wanted = make_plan(plan.parent, "canary", runtime="none", **place)
     plan.write_bytes(encode(wanted))
     connected.phone.set(level=level)
     found = []
@@ -230,7 +233,7 @@ def test_an_arm64_phone_runs_arm64_programs_and_this_machine_does_not_learn_to(s
 def test_nothing_is_left_of_a_phone_that_is_closed(server, tmp_path):
     with virtual_phone("samsung_a52", tmp_path / "phone") as phone:
         connected = Connected(server, phone)
-        connected.start(f"exec sh -c \"{BUSY}\"")
+        connected.start(f'exec sh -c "{BUSY}"')
         until(lambda: phone.processes() != [])
         procs = phone.group.procs() if phone.group else ()
         mine = {process.pid for process in phone.processes()}
@@ -256,9 +259,7 @@ def test_a_phone_dies_with_the_process_that_had_it(tmp_path):
     owner.send_signal(signal.SIGKILL)
     owner.communicate(timeout=20)
     until(lambda: running(tmp_path) == [])
-    for hierarchy in ("cpu", "cpuacct", "unified", ""):
-        for left in Path("/sys/fs/cgroup", hierarchy).glob(f"edgebench-phone-{owner.pid}-*"):
-            left.rmdir()
+    assert [*Path("/sys/fs/cgroup").glob(f"**/edgebench-phone-{owner.pid}-*")] == []
 
 
 def running(folder: Path) -> list[str]:
@@ -276,9 +277,25 @@ def running(folder: Path) -> list[str]:
     return found
 
 
-def test_the_account_without_groups_is_that_of_the_phones_own_processes(pixel):
-    order = live.load_order(pixel.phone.folder / "order.json")
-    own = live.pids_of_namespace(order.pid_namespace)
-    assert len(own) >= 2
-    assert os.getpid() not in own
-    assert CLOCK_VARIABLE in pixel.shell("env")
+def test_without_a_control_group_the_phone_heats_all_the_same_and_has_no_quota(server, tmp_path, monkeypatch):
+    def refused(name: str) -> Group:
+        raise NoGroups("not on this machine")
+
+    monkeypatch.setattr("tests.virtual_phone.phone.make_group", refused)
+    with virtual_phone("pixel_8_pro", tmp_path / "phone", acceleration=20) as phone:
+        with pytest.raises(NoGroups, match="not on this machine"):
+            phone.set(mode="quota")
+        connected = Connected(server, phone)
+        connected.start(BUSY)
+        until(lambda: latest(phone).soc_c > 45)
+
+
+def test_another_end_of_adb_may_stand_in_for_the_virtual_one(tmp_path):
+    # Any program that listens on the port: here one that sleeps, in the phone's own world.
+    script = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); s.accept(); s.accept()"
+
+    def daemon(phone: VirtualPhone) -> list[str]:
+        return [sys.executable, "-c", script, str(phone.port)]
+
+    with virtual_phone("redmi", tmp_path / "phone", daemon=daemon) as phone:
+        assert phone.processes() == []

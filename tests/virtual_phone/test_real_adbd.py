@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.virtual_phone.fixtures import AdbServer, adb_server
-from tests.virtual_phone.real_adbd import RealAdbd, adbd_or_skip, real_adbd
+from tests.virtual_phone.host import patiently
+from tests.virtual_phone.phone import VirtualPhone, virtual_phone
+from tests.virtual_phone.real_adbd import RealAdbd, adbd_command, adbd_or_skip, real_adbd
 
 PATIENCE_S = 20.0
 
@@ -42,20 +43,17 @@ def key_of(server: AdbServer) -> Path:
     return Path(server.env["HOME"]) / ".android" / "adbkey.pub"
 
 
-def connect(server: AdbServer, phone: RealAdbd, state: str = "device") -> str:
+def connect(server: AdbServer, phone: RealAdbd | VirtualPhone, state: str = "device") -> str:
     said = server.adb("connect", phone.address).stdout.decode()
     until(lambda: server.state(phone.address) == state)
     return said
 
 
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
+def until(holds: Callable[[], bool]) -> None:
+    patiently(holds, "it never came true")
 
 
-def on(server: AdbServer, phone: RealAdbd, *words: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
+def on(server: AdbServer, phone: RealAdbd | VirtualPhone, *words: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
     done = server.adb("-s", phone.address, *words, stdin=stdin)
     return done.returncode, done.stdout, done.stderr
 
@@ -272,6 +270,13 @@ def test_the_phone_has_what_it_is_given(server: AdbServer, tmp_path: Path) -> No
         connect(server, phone)
         said = on(server, phone, "shell", "getprop ro.soc.model; cat /sys/class/thermal/*/temp; pwd")
         assert said == (0, b"[ro.soc.model] warm\n41500\n/\n", b"")
+        server.adb("disconnect", phone.address)
+
+
+def test_a_whole_virtual_phone_may_have_the_real_adbd(server: AdbServer, tmp_path: Path) -> None:
+    with virtual_phone("pixel_8_pro", tmp_path / "phone", daemon=adbd_command(key_of(server))) as phone:
+        connect(server, phone)
+        assert on(server, phone, "shell", "getprop ro.product.model") == (0, b"Pixel 8 Pro\n", b"")
         server.adb("disconnect", phone.address)
 
 

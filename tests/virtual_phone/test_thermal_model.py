@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -34,7 +35,9 @@ def unthrottled(parameters: ThermalParameters) -> ThermalParameters:
     return replace(parameters, soc=NEVER, skin=NEVER)
 
 
-def solved_numerically(p: ThermalParameters, state: ThermalState, utilisation: float, dt_s: float) -> tuple[float, float]:
+def solved_numerically(
+    p: ThermalParameters, state: ThermalState, utilisation: float, dt_s: float
+) -> tuple[float, float]:
     """The two equations of the module's docstring, by Runge-Kutta."""
     heat = power(p, utilisation, state.level)
     c_soc, c_skin = p.tau_soc_s / p.soc_rise_c, p.tau_skin_s / p.skin_rise_c
@@ -148,7 +151,7 @@ def test_each_set_is_sound(parameters):
 def test_launches_start_no_warmer_than_allowed_and_as_soon_as_they_may():
     every = launches(PIXEL, 20.0, 32.0)
     pairs = [next(every) for _ in range(8)]
-    for (_, end), (start, _) in zip(pairs, pairs[1:], strict=False):
+    for (_, end), (start, _) in pairwise(pairs):
         assert start.skin_c <= 32.0
         if start.time_s > end.time_s:
             # One look earlier it was still too warm.

@@ -31,10 +31,13 @@ from tests.virtual_phone.live import (
 )
 from tests.virtual_phone.phone_files import PhoneFiles
 from tests.virtual_phone.profiles import PhoneProfile
+from tests.virtual_phone.quota import Group
 from tests.virtual_phone.thermal_model import ThermalState, cool, power, step
 
 # A core that is busy for less is shown at its lowest frequency, as a governor has it at rest.
 _BUSY = 0.1
+_BURIAL_LOOKS = 500
+_BURIAL_LOOK_S = 0.01
 _BATTERY_SHARE = 0.8
 # One core busy at full frequency, at 3.9 V; the rest of the phone is in the model's idle power.
 _AMPERE_EACH = 0.64
@@ -159,9 +162,7 @@ class Driver:
             utilisation /= self._share
         control = self._control
         least = self._profile.fixed_performance_level if self._fixed.read_bytes().startswith(b"true") else None
-        state = replace(
-            self._state, ambient_c=control.ambient_c, least_level=least or 0, held_level=control.level
-        )
+        state = replace(self._state, ambient_c=control.ambient_c, least_level=least or 0, held_level=control.level)
         state = step(self._parameters, state, utilisation, passed_ns / 1e9 * control.acceleration)
         self._state = replace(
             state,
@@ -226,7 +227,19 @@ def main(order_path: str) -> int:
         while not select.select([sys.stdin], [], [], order.poll_s)[0]:
             row = driver.look(time.monotonic_ns())
             log.write(msgspec.json.encode(astuple(row)) + b"\n")
+    if order.group is not None:
+        _bury(order.group)
     return 0
+
+
+def _bury(group: Group) -> None:
+    """The phone ends with its owner too, and may take a moment; an owner that was killed removes nothing."""
+    for _ in range(_BURIAL_LOOKS):
+        try:
+            return group.remove()
+        except OSError:
+            time.sleep(_BURIAL_LOOK_S)
+    return None
 
 
 if __name__ == "__main__":

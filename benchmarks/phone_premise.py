@@ -1,0 +1,264 @@
+"""The premise: does controlling heat make a phone's numbers agree? On simulated devices, never on a phone.
+
+The same model is measured in twelve runs. Before each one the simulated device was used by somebody in the sun (half of the
+runs, in an order drawn once) or lay on the desk; then the run starts on the desk, at once. Once as if by a stop-watch, once with
+edgebench's gate and validity. Beside each launch an unthrottled twin on the same core is launched, before it or after it as
+drawn, while the first one's time stands still.
+
+    without   the runs' medians spread (largest by smallest) by more than 1.4
+    with      each run's median lies within 3 % of its twin's
+    time      with: simulated seconds from ordering a run to the end of its last launch, over all runs, at most 1.3 times the
+              least that the thermal model allows for as many launches of the same length below the same temperature
+
+Seven parameter sets, one after the other; the two held-out ones only when all others are complete, and all rows must come from the
+same settings. Goes on where the recording stands.
+
+    python -m benchmarks.phone_premise                     # about 40 minutes; needs root or user namespaces
+    python -m benchmarks.phone_premise --only pixel --out build/premise
+    python -m benchmarks.phone_premise --report            # only prints
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.simulated_phone import DESK_C, EXPOSE, FAST, SCHEDULE, WORK, Pair, SimulatedPhone, simulated_pair, truth
+from edgebench.analyze.summary import launch_median_ms
+from edgebench.measure.gate import Gate
+from edgebench.measure.launching import Launched, Subject
+from edgebench.records.codec import encode
+from tests.virtual_phone.thermal_model import ThermalParameters, least_wall_s
+from tests.virtual_phone.thermal_sets import BY_NAME, DEVELOPMENT, HELD_OUT
+
+MODEL = "mobileone_s0"
+RUNS, LAUNCHES = 12, 5
+# Replacements for launches that are not VALID, as a multiple of LAUNCHES.
+AT_MOST = 3
+# How a user chooses it: five degrees above the room, a phone at rest being one or two above it. Lower where launches that
+# pass the gate still end INVALID for their clock canary.
+START_MAX_C = DESK_C + 5.0
+# In the sun or a closed box: one degree below the lowest trip, so that any work takes it to its deepest level.
+BELOW_TRIP_C = 1.0
+# In the skin's time constants: as hot as it gets.
+USED_FOR = 3.0
+AT_REST_S = 300.0
+ARMS = ("without", "with")
+SPREAD_BAR, AGREEMENT_BAR, WALL_BAR = 1.4, 0.03, 1.3
+SETTINGS = {
+    "model": MODEL,
+    "runs": RUNS,
+    "launches": LAUNCHES,
+    "at_most": AT_MOST,
+    "start_max_c": START_MAX_C,
+    "desk_c": DESK_C,
+    "below_trip_c": BELOW_TRIP_C,
+    "used_for": USED_FOR,
+    "at_rest_s": AT_REST_S,
+    "rates": [WORK, FAST, EXPOSE],
+    "schedule": json.loads(encode(SCHEDULE)),
+}
+Row = dict[str, Any]
+
+
+def hot_runs(name: str) -> list[bool]:
+    """Which of a set's runs come after use in the sun: half of them, drawn by its name, never the first."""
+    rest = [True] * (RUNS // 2) + [False] * (RUNS - RUNS // 2 - 1)
+    random.Random(name).shuffle(rest)  # noqa: S311  (an order that can be repeated)
+    return [False, *rest]
+
+
+def measure(thermal: ThermalParameters, path: Path) -> None:
+    """Appends a row a run to ``path``, where this set's rows are not complete."""
+    for arm in ARMS:
+        done = sum(row["set"] == thermal.name and row["arm"] == arm for row in rows_of(path))
+        if done == RUNS:
+            continue
+        with (
+            tempfile.TemporaryDirectory(prefix="edgebench-") as scratch,
+            simulated_pair(thermal, Path(scratch)) as pair,
+        ):
+            subject = pair.subject(MODEL)
+            for run in range(done, RUNS):
+                row = one_run(thermal, pair, subject, arm, run)
+                with path.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+                print(f"{thermal.name} {arm} {run + 1}/{RUNS}: {told(row)}", flush=True)
+
+
+def one_run(thermal: ThermalParameters, pair: Pair, subject: Subject, arm: str, run: int) -> Row:
+    """What happened to the device before, and the run's launches with their twins."""
+    phone, hot = pair.phone, hot_runs(thermal.name)[run]
+    if hot:
+        sun_c = min(thermal.soc.trip_c, thermal.skin.trip_c) - BELOW_TRIP_C
+        phone.expose(sun_c, USED_FOR * thermal.tau_skin_s)
+    else:
+        phone.idle(AT_REST_S)
+    order = random.Random(f"{thermal.name} {arm} {run}")  # noqa: S311  (an order that can be repeated)
+    state, ordered_s = phone.state(), phone.clock.now_s()
+    gate = phone.gate(START_MAX_C) if arm == "with" else None
+    launches = list(launch_pairs(pair, subject, gate, order))
+    wall_s = launches[-1]["phone"]["end_s"] - ordered_s
+    length_s = median(launch["phone"]["end_s"] - launch["phone"]["start_s"] for launch in launches)
+    return {
+        "set": thermal.name,
+        "arm": arm,
+        "run": run,
+        "hot": hot,
+        "skin_c": state.skin_c,
+        "level": state.level,
+        "wall_s": round(wall_s, 2),
+        "least_s": round(least_wall_s(thermal, LAUNCHES, length_s, START_MAX_C, state=state), 2),
+        "launches": launches,
+        "settings": SETTINGS,
+    }
+
+
+def launch_pairs(pair: Pair, subject: Subject, gate: Gate | None, order: random.Random) -> Iterator[Row]:
+    """Launches and their twins until enough of them are VALID; without validity, just so many."""
+    valid = 0
+    for index in range(LAUNCHES * (AT_MOST if gate else 1)):
+        twin_first = order.random() < 0.5
+        waited_s = gate.wait().waited_s if gate else 0.0
+        twin = twin_launch(pair, subject, index) if twin_first else None
+        row = launched_row(pair.phone, subject, index)
+        row["waited_s"] = round(waited_s, 2)
+        yield {"phone": row, "twin": twin or twin_launch(pair, subject, index), "twin_first": twin_first}
+        valid += row["validity"] == "VALID"
+        if gate and valid == LAUNCHES:
+            return
+
+
+def twin_launch(pair: Pair, subject: Subject, index: int) -> Row:
+    """The twin's launch, repeated a few times where it is not VALID: no simulated time passes."""
+    with pair.phone.clock.stopped():
+        for _ in range(AT_MOST):
+            row = launched_row(pair.twin, subject, index)
+            if row["validity"] == "VALID":
+                break
+    return row
+
+
+def launched_row(of: SimulatedPhone, subject: Subject, index: int) -> Row:
+    """One launch's median, its judgement and the truth about its temperature."""
+    before = truth(of.phone)
+    start_s = of.clock.now_s()
+    launched: Launched = of.launch(subject, SCHEDULE, index=index)
+    return {
+        "median_ms": launch_median_ms(launched.trace) if launched.trace is not None else None,
+        "validity": launched.record.validity,
+        "reasons": list(launched.record.reasons),
+        "start_s": round(start_s, 2),
+        "end_s": round(of.clock.now_s(), 2),
+        "skin_c": before.skin_c,
+        "level": before.level,
+    }
+
+
+def run_median_ms(row: Row, which: str) -> float | None:
+    """Of the VALID launches where validity is judged, of all where it is not; None where there is none."""
+    launches = [launch[which] for launch in row["launches"]]
+    if row["arm"] == "with":
+        launches = [launch for launch in launches if launch["validity"] == "VALID"]
+    values = [launch["median_ms"] for launch in launches if launch["median_ms"] is not None]
+    return median(values) if values else None
+
+
+def against_twin(row: Row) -> float | None:
+    """The run's median by its twin's."""
+    mine, twins = run_median_ms(row, "phone"), run_median_ms(row, "twin")
+    return mine / twins if mine and twins else None
+
+
+def told(row: Row) -> str:
+    ratio = against_twin(row)
+    valid = sum(launch["phone"]["validity"] == "VALID" for launch in row["launches"])
+    return (
+        f"{'after use in the sun' if row['hot'] else 'after rest'}, skin {row['skin_c']:.1f} °C, level {row['level']};"
+        f" {valid} of {len(row['launches'])} launches VALID, {f'{ratio:.3f}' if ratio else 'n/a'} of the twin's,"
+        f" {row['wall_s']:.0f} s (least {row['least_s']:.0f} s)"
+    )
+
+
+def rows_of(path: Path) -> list[Row]:
+    """Raises SystemExit where rows come from other settings: they must not be mixed."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    if any(row["settings"] != SETTINGS for row in rows):
+        raise SystemExit(f"{path} was recorded with other settings: move it away, and record anew")
+    return rows
+
+
+def summary_of(thermal: ThermalParameters, rows: Sequence[Row]) -> tuple[str, bool]:
+    """A line of the table, and whether all three bars are held."""
+    without = [row for row in rows if row["set"] == thermal.name and row["arm"] == "without"]
+    gated = [row for row in rows if row["set"] == thermal.name and row["arm"] == "with"]
+    medians = [value for row in without if (value := run_median_ms(row, "phone"))]
+    twins = [value for row in without if (value := run_median_ms(row, "twin"))]
+    ratios = [against_twin(row) for row in gated]
+    told_ratios = [ratio for ratio in ratios if ratio is not None]
+    spread, twin_spread = max(medians) / min(medians), max(twins) / min(twins)
+    wall = sum(row["wall_s"] for row in gated) / sum(row["least_s"] for row in gated)
+    within = sum(abs(ratio - 1.0) <= AGREEMENT_BAR for ratio in told_ratios)
+    launches = [launch["phone"] for row in gated for launch in row["launches"]]
+    valid = sum(launch["validity"] == "VALID" for launch in launches)
+    held = spread > SPREAD_BAR and within == RUNS and len(gated) == RUNS and wall <= WALL_BAR
+    worst = f"{max(told_ratios, key=lambda ratio: abs(ratio - 1.0)) - 1.0:+.1%}" if told_ratios else "n/a"
+    line = (
+        f"| {thermal.name}{' (held out)' if thermal.held_out else ''} | {thermal.tau_soc_s:g}, {thermal.tau_skin_s:g} s |"
+        f" {spread:.2f} | {twin_spread:.2f} | {within} of {RUNS} | {worst} | {valid} of {len(launches)} |"
+        f" {sum(row['wall_s'] for row in gated):.0f} s | {wall:.2f} | {'yes' if held else 'no'} |"
+    )
+    return line, held
+
+
+def report(path: Path) -> int:
+    rows = rows_of(path)
+    complete = [each for each in (*DEVELOPMENT, *HELD_OUT) if sum(row["set"] == each.name for row in rows) == 2 * RUNS]
+    lines = [
+        f"{RUNS} runs of {LAUNCHES} launches of {MODEL} (ncnn, 1 thread) on a **simulated device**, room {DESK_C:g} °C, gate at"
+        f" {START_MAX_C:g} °C, once without and once with gate and validity:",
+        "",
+        "| simulated device | time constants (SoC, skin) | spread without | its twin's | with: runs within 3 % of their twins |"
+        " worst | launches VALID | simulated time | by the least | holds |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    held = []
+    for each in complete:
+        line, holds = summary_of(each, rows)
+        lines.append(line)
+        held.append((each, holds))
+    good = [each for each, holds in held if holds]
+    lines += [
+        "",
+        f"Bars: spread above {SPREAD_BAR}, every run within {AGREEMENT_BAR:.0%}, time at most {WALL_BAR} times the least:"
+        f" held by {len(good)} of {len(held)} sets, {sum(each.held_out for each in good)} of them held out.",
+    ]
+    text = "\n".join(lines) + "\n"
+    print(text, end="")
+    path.with_suffix(".md").write_text(text)
+    return 0 if len(good) >= 5 and sum(each.held_out for each in good) >= 2 else 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("reports/benchmarks"))
+    parser.add_argument("--only", choices=[each.name for each in DEVELOPMENT], help="one set, to try things out")
+    parser.add_argument("--report", action="store_true")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    path = arguments.out / "phone_premise.jsonl"
+    if not arguments.report:
+        # The held-out sets come last: nothing is changed any more once they are seen.
+        for each in [BY_NAME[arguments.only]] if arguments.only else [*DEVELOPMENT, *HELD_OUT]:
+            measure(each, path)
+    return report(path)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
