@@ -13,7 +13,15 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from edgebench.errors import CommandTimedOut, DeviceError, DeviceLost, DeviceRefused, LaunchFailed, TransferFailed, UsageError
+from edgebench.errors import (
+    CommandTimedOut,
+    DeviceError,
+    DeviceLost,
+    DeviceRefused,
+    LaunchFailed,
+    TransferFailed,
+    UsageError,
+)
 from edgebench.events import Emit, Progressed, StageFinished, StageStarted
 from edgebench.files import sha256_file, write_atomic
 from edgebench.records import OutputRow, Plan, PlannedArtifact, TensorFile, Trace

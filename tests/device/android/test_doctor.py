@@ -68,7 +68,6 @@ UNPLUGGED = sample("battery_honor_unplugged.txt")
         ("charger", {"dumpsys battery": UNPLUGGED}, "battery"),
         ("power saving", {"dumpsys power": "Battery Saver is currently: ON\nmWakefulness=Awake\n"}, "on"),
         ("screen", {"dumpsys power": "mWakefulness=Dozing\n"}, "off"),
-        ("stay awake", {"settings get global stay": "null\n"}, "off"),
         ("load", {"grep '^cpu '": IDLE.replace("1002 0", "1202 0").replace("90790", "90590")}, "2.05 of 8"),
     ],
 )
@@ -76,6 +75,11 @@ def test_one_fault_is_found_with_its_mend_and_nothing_else_is(name, change, foun
     after = checks(IN_ORDER | change)
     assert {each for each, check in after.items() if check.ok is False} == {name}
     assert found in after[name].found and after[name].mend
+
+
+def test_a_screen_that_may_go_dark_is_told_and_stands_in_nobodys_way():
+    check = checks(IN_ORDER | {"settings get global stay": "null\n"})["stay awake"]
+    assert (check.ok, check.found) == (None, "off") and "--stay-awake" in check.mend
 
 
 def test_a_device_that_tells_nothing_is_not_called_in_order_or_out_of_order():
