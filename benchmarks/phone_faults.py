@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -54,6 +54,8 @@ PROFILE = "pixel_8_pro"
 GUARD_BOUND_S = 150.0
 # A killed guard, or one whose journal is gone, ends at its next tick.
 LEAVE_BOUND_S = 15.0
+# So many looks in a row must find nothing.
+LOOKS, LOOK_S = 5, 0.3
 RUN_BOUND_S = 400.0
 DOCUMENTED = (0, 1, 5, 6, 130)
 _TOLD = re.compile(r"^\S+: \d+ of \d+, [\d.]+ ms", re.MULTILINE)
@@ -282,9 +284,12 @@ def with_suppressed_timeout(process: subprocess.Popen[str], at_most_s: float) ->
 
 
 def _until(holds: Callable[[], bool], at_most_s: float) -> None:
+    """Waits until it holds and goes on holding: a killed run's last command may only just be starting on the device."""
     deadline_s = time.monotonic() + at_most_s
-    while not holds() and time.monotonic() < deadline_s:
-        time.sleep(0.2)
+    looks = 0
+    while looks < LOOKS and time.monotonic() < deadline_s:
+        time.sleep(LOOK_S)
+        looks = looks + 1 if holds() else 0
 
 
 def said_of(said: str, word: str) -> str:
@@ -359,6 +364,11 @@ class Record:
             self._next += 1
             return self._next - 1, draw(self._seed, self._next - 1)
 
+    def stop(self) -> None:
+        """No more cases."""
+        with self._lock:
+            self._wanted = 0
+
     def add(self, row: Row) -> None:
         with self._lock:
             self._counted += row.struck
@@ -417,15 +427,22 @@ def main() -> int:
     flags = parser.parse_args()
     errors: list[BaseException] = []
     if not flags.report:
-        os.chdir(CHECKOUT)
+        # A shell starts its background jobs deaf to Ctrl-C, and what they start inherits that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         record = Record(flags.record, flags.seed, flags.faults)
         with tempfile.TemporaryDirectory(prefix="edgebench-faults-") as name:
             places = [Path(name, str(index)) for index in range(flags.workers)]
             workers = [threading.Thread(target=work, args=(record, place, errors)) for place in places]
             for worker in workers:
                 worker.start()
-            for worker in workers:
-                worker.join()
+            try:
+                for worker in workers:
+                    worker.join()
+            except KeyboardInterrupt:
+                print("ending with the faults under way", file=sys.stderr)
+                record.stop()
+                for worker in workers:
+                    worker.join()
     status = report(flags.record)
     if errors:
         raise errors[0]

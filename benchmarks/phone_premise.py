@@ -1,17 +1,17 @@
 """The premise: does controlling heat make a phone's numbers agree? On simulated devices, never on a phone.
 
 The same model is measured in twelve runs. Before each one the simulated device was used by somebody in the sun (half of the
-runs, in an order drawn once) or lay on the desk; then the run starts on the desk, at once. Once as if by a stop-watch, once with
-edgebench's gate and validity. Beside each launch an unthrottled twin on the same core is launched, before it or after it as
-drawn, while the first one's time stands still.
+runs, in an order drawn once) or lay on the desk; then the run starts on the desk, at once. This is done twice: with nothing
+but a stop-watch, and with edgebench's gate and validity. Beside each launch an unthrottled twin on the same core is
+launched, before it or after it as drawn, while the first one's time stands still.
 
     without   the runs' medians spread (largest by smallest) by more than 1.4
     with      each run's median lies within 3 % of its twin's
     time      with: simulated seconds from ordering a run to the end of its last launch, over all runs, at most 1.3 times the
               least that the thermal model allows for as many launches of the same length below the same temperature
 
-Seven parameter sets, one after the other; the two held-out ones only when all others are complete, and all rows must come from the
-same settings. Goes on where the recording stands.
+Seven parameter sets, one after the other; the two held-out ones come last, and all rows must come from the same settings.
+Goes on where the recording stands.
 
     python -m benchmarks.phone_premise                     # about 40 minutes; needs root or user namespaces
     python -m benchmarks.phone_premise --only pixel --out build/premise

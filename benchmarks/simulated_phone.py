@@ -34,7 +34,7 @@ from edgebench.cli.progress import progress
 from edgebench.device.android.device import AndroidDevice
 from edgebench.events import Emit
 from edgebench.files import cache_root, state_root
-from edgebench.measure.gate import Gate, GateOutcome
+from edgebench.measure.gate import Gate
 from edgebench.measure.launching import Launched, Subject, Surroundings, launch
 from edgebench.measure.opening import ANDROID_PLACE
 from edgebench.measure.prepare import Bench, Request, prepare
@@ -50,7 +50,7 @@ from tests.virtual_phone.clocked import clocked_harness
 from tests.virtual_phone.fixtures import AdbServer, adb_server
 from tests.virtual_phone.live import Control, LogRow, Mode, log_file
 from tests.virtual_phone.phone import VirtualPhone
-from tests.virtual_phone.profiles import PIXEL_8_PRO
+from tests.virtual_phone.profiles import PIXEL_8_PRO, PhoneProfile
 from tests.virtual_phone.thermal_model import ThermalParameters, ThermalState
 
 WORK = 3.0
@@ -62,6 +62,8 @@ DESK_C = 25.0
 CORE = 1
 # A launch as short as it can be and still have canaries before, between and after: half a second of this machine.
 SCHEDULE = Schedule(measure_ms=200, canary_every_ms=100, warmup_max_ms=150, settle_max_ms=60)
+# Its status stays 0, as on many phones: edgebench has nothing but temperatures and canaries to go by.
+NO_STATUS: tuple[float | None, ...] = (None,) * 6
 # Between two looks of the thermal model.
 _LOOK_S = 0.02
 _TAIL_BYTES = 400
@@ -186,9 +188,12 @@ def truth(phone: VirtualPhone) -> LogRow:
 
 
 @contextmanager
-def simulated_pair(thermal: ThermalParameters, folder: Path, *, rate: float = WORK) -> Iterator[Pair]:
+def simulated_pair(
+    thermal: ThermalParameters, folder: Path, *, rate: float = WORK, status_from_c: tuple[float | None, ...] = NO_STATUS
+) -> Iterator[Pair]:
     """Both phones, cool and with their references taken; ``folder`` keeps what they wrote.
 
+    Android's thermal status is 1 to 6 from these temperatures of the skin on.
     References and states are kept below ``folder``, exports and harness in the user's cache.
     """
     os.sched_setaffinity(0, {0})
@@ -200,18 +205,17 @@ def simulated_pair(thermal: ThermalParameters, folder: Path, *, rate: float = WO
         server = stack.enter_context(adb_server(folder / "host"))
         server.use(patch)
         emit = stack.enter_context(progress(quiet=True))
+        profile = replace(PIXEL_8_PRO, thermal=thermal, status_from_c=status_from_c)
         yield Pair(
-            stack.enter_context(_opened("phone", thermal, "clock", rate, server, folder, emit)),
-            stack.enter_context(_opened("twin", thermal, "none", rate, server, folder, emit)),
+            stack.enter_context(_opened("phone", profile, "clock", rate, server, folder, emit)),
+            stack.enter_context(_opened("twin", profile, "none", rate, server, folder, emit)),
         )
 
 
 @contextmanager
 def _opened(
-    name: str, thermal: ThermalParameters, mode: Mode, rate: float, server: AdbServer, folder: Path, emit: Emit
+    name: str, profile: PhoneProfile, mode: Mode, rate: float, server: AdbServer, folder: Path, emit: Emit
 ) -> Iterator[SimulatedPhone]:
-    # Its status stays 0, as on many phones: edgebench has nothing but temperatures and canaries to go by.
-    profile = replace(PIXEL_8_PRO, thermal=thermal, status_from_c=(None,) * 6)
     control = Control(mode=mode, acceleration=rate, ambient_c=DESK_C)
     with VirtualPhone(profile, folder / name, control=control) as phone:
         server.connect(phone)

@@ -18,7 +18,7 @@ import click
 
 from edgebench import __version__
 from edgebench.cli.context import begin_command, document_printed, print_json
-from edgebench.errors import EXIT_ERROR, EXIT_OK, EXIT_USAGE, EdgebenchError, Interrupted
+from edgebench.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, EdgebenchError, Interrupted
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -137,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _discard_stdout()
         return EXIT_ERROR
-    except Exception as error:  # noqa: BLE001 - the last border: whatever was not foreseen is said, and never hidden
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last border: what was not foreseen is said
         if debug:
             traceback.print_exc()
         return _report(error, as_json="--json" in options)
@@ -151,12 +151,21 @@ def _end_as_ctrl_c_does() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
-def _report(error: Exception, *, as_json: bool) -> int:
+def _deafen() -> None:
+    """The end was asked for and is near: a second Ctrl-C must not turn the last words and the exit status into a crash."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.default_int_handler:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _report(error: Exception | KeyboardInterrupt, *, as_json: bool) -> int:
     """Says what failed on stderr (and as JSON on stdout); returns the exit status."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.ctx.get_help(), err=True)
         return EXIT_USAGE
     code, message, hint, status = _describe(error)
+    if status == EXIT_INTERRUPTED:
+        _deafen()
     try:
         click.echo(f"error: {message}", err=True)
         if hint:
@@ -169,10 +178,10 @@ def _report(error: Exception, *, as_json: bool) -> int:
     return status
 
 
-def _describe(error: Exception) -> tuple[str, str, str, int]:
+def _describe(error: Exception | KeyboardInterrupt) -> tuple[str, str, str, int]:
     """Code, message, hint and exit status of any failure."""
-    if isinstance(error, click.Abort):
-        error = Interrupted("interrupted", hint="nothing was measured yet; what was exported stays in the cache")
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        error = Interrupted("interrupted", hint="every finished launch is saved, what was exported stays in the cache")
     if isinstance(error, EdgebenchError):
         return error.code, error.message, error.hint, error.exit_status
     if isinstance(error, click.UsageError):

@@ -98,9 +98,10 @@ def results_from(store: RunStore, record: RunRecord) -> list[Result]:
 def print_results(
     results: list[Result], not_measured: tuple[NotMeasured, ...], *, as_json: bool, depth: int | None
 ) -> None:
-    """The document, or a panel a result with its layers by module."""
+    """The document, or a panel a result with its layers by module; what was left out is told on stderr in both cases."""
     if as_json:
         print_json(ResultDocument(results=tuple(results), not_measured=not_measured))
+        print_failures(not_measured)
         return
     from edgebench.report.layers import layers_text
     from edgebench.report.panel import result_panel

@@ -7,7 +7,7 @@ import os
 from edgebench.device.checks import Check
 from edgebench.device.host import HostDevice
 from edgebench.events import Emit
-from edgebench.measure.opening import connected
+from edgebench.measure.opening import RIGHT_MODEL, connected, wrong_model
 from edgebench.records import TargetSpec
 
 # More runnable processes than this for each core means that something else is at work.
@@ -21,7 +21,9 @@ def checkup(target: TargetSpec, emit: Emit) -> tuple[Check, ...]:
     from edgebench.device.android.doctor import examine
 
     with connected(target, emit) as (remote, device):
-        return examine(device, remote)
+        checks = examine(device, remote)
+        problem = wrong_model(target, device.facts())
+    return (Check("target", False, problem, RIGHT_MODEL), *checks) if problem else checks
 
 
 def host_checks(device: HostDevice, load: float) -> tuple[Check, ...]:

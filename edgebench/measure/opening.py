@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from edgebench.catalog import resolve_target
 from edgebench.device.host import HostDevice
 from edgebench.device.lock import leftover_launches, locked, sweep_script
-from edgebench.errors import DeviceBusy, DeviceNotFound, UsageError
+from edgebench.errors import DeviceBusy, DeviceNotFound, DeviceRefused, UsageError
 from edgebench.events import Emit, Note, StageFinished, StageStarted
 from edgebench.measure.prepare import Bench
 from edgebench.records import DeviceFacts, TargetSpec, ThermalState
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # The one folder of an Android phone that a shell may write to and execute from.
 ANDROID_PLACE = Place("/data/local/tmp/edgebench")
+# What to do where another phone is connected than the target asks for.
+RIGHT_MODEL = "plug in the right one, name it with --serial, or use --target android for any phone"
 _SWEEP_S = 30.0
 # The longest a run says nothing to the device: a launch at its deadline, and what is done between two.
 _SILENCE_S = 120.0
@@ -50,7 +52,8 @@ class Access:
 def open_bench(target: TargetSpec, emit: Emit, access: Access = Access()) -> Iterator[Bench]:
     """The device that ``target`` asks for, held until the block ends; settings that were changed are restored then.
 
-    Raises DeviceNotFound, DeviceUnauthorized, DeviceBusy or DeviceLost, and UsageError for what this platform cannot do.
+    Raises DeviceNotFound, DeviceUnauthorized, DeviceRefused, DeviceBusy or DeviceLost, and UsageError for what this platform
+    cannot do.
     """
     if target.platform == "android":
         with _open_android(target, emit, access) as bench:
@@ -147,17 +150,23 @@ def _open_android(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Be
         )
 
 
+def wrong_model(target: TargetSpec, facts: DeviceFacts) -> str | None:
+    """Why the device is not what ``target`` asks for, None where it is."""
+    if target.model is None or target.model.casefold() in facts.model.casefold():
+        return None
+    return f"{target.name} asks for a {target.model}, the connected device is a {facts.model}"
+
+
 def _check(target: TargetSpec, facts: DeviceFacts) -> str:
-    """The ABI to launch in. Raises DeviceNotFound for another phone than was asked for, UsageError for an unknown ABI."""
-    if target.model is not None and target.model.casefold() not in facts.model.casefold():
-        raise DeviceNotFound(
-            f"{target.name} asks for a {target.model}, the connected device is a {facts.model}",
-            hint="plug in the right one, name it with --serial, or use --target android for any phone",
-        )
+    """The ABI to launch in. Raises DeviceNotFound for another phone than was asked for, DeviceRefused for an unknown ABI."""
+    if problem := wrong_model(target, facts):
+        raise DeviceNotFound(problem, hint=RIGHT_MODEL)
     abi = target.abi or facts.abi
     if abi not in ABIS:
-        raise UsageError(
-            f"there is no harness for the processor of {facts.model} ({abi or facts.machine})",
-            hint=f"processor families: {', '.join(ABIS)}; name one with `abi:` in the target's file",
+        told = f"its processor is {abi}" if abi else f"it does not tell its processor, its machine is {facts.machine}"
+        raise DeviceRefused(
+            f"edgebench has no program for {facts.model}: {told}",
+            hint=f"there is one for {', '.join(ABIS)}; where the phone runs one of these, name it with `abi:` in a "
+            "target's file",
         )
     return abi

@@ -39,6 +39,13 @@ _MEGABYTE = 1_000_000
 _SAID_CHARACTERS = 4000
 
 T = TypeVar("T")
+# Launches that may be repeated after a loss, and how often before it is told.
+_REPEATABLE = ("verify", "canary")
+_REPEATS = 2
+
+
+class _LaunchLost(LaunchFailed):
+    """The device was lost during the launch, and is back."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +108,15 @@ class RemoteLauncher:
     def launch(self, plan: Plan) -> Trace:
         """One fresh process on the device, its trace and outputs brought here, to where ``plan`` wants them.
 
-        Raises what HostLauncher.launch raises, and DeviceLost where the device does not come back. Where it does, that launch
-        alone has failed.
+        Raises what HostLauncher.launch raises, and DeviceLost where the device does not come back. Where it does, a launch
+        that measures has failed; one that proves or probes is repeated, as nothing of it depends on when it runs.
         """
+        for _ in range(_REPEATS if plan.mode in _REPEATABLE else 0):
+            with suppress(_LaunchLost):
+                return self._attempt(plan)
+        return self._attempt(plan)
+
+    def _attempt(self, plan: Plan) -> Trace:
         folder = f"{self._place.launches}/{secrets.token_hex(8)}"
         # A probe uses its folder again: the last launch's trace must not pass for this one's.
         Path(plan.trace_path).unlink(missing_ok=True)
@@ -112,15 +125,14 @@ class RemoteLauncher:
                 return self._launch(plan, folder)
             finally:
                 self._remote.run_script(_clean_up(folder), timeout_s=GRACE_S)
-        except DeviceLost as lost:
+        except (DeviceLost, CommandTimedOut, TransferFailed) as error:
+            # A way that is stuck (a network out of reach) looks like a command that does not end.
+            lost = error if isinstance(error, DeviceLost) else DeviceLost(error.message, hint=error.hint)
             self._patience.await_return(lost)
             # It may have been restarted: nothing is taken for granted.
             self._pushed.clear()
             self._patience.ask(lambda: self._remote.run_script(_clean_up(folder), timeout_s=GRACE_S))
-            raise LaunchFailed(
-                f"the device was lost during the launch: {lost.message}",
-                hint="it is back: run the same command again",
-            ) from lost
+            raise _LaunchLost(f"the device was lost during the launch: {lost.message}", hint=lost.hint) from error
 
     def _launch(self, plan: Plan, folder: str) -> Trace:
         here = Path(plan.work_dir)

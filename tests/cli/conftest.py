@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,7 +30,13 @@ def edgebench(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 
     def call(*arguments: str) -> Outcome:
         capfd.readouterr()
-        status = app.main(list(arguments))
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        try:
+            status = app.main(list(arguments))
+        finally:
+            # An interrupted command line goes deaf to a second Ctrl-C, these tests must not.
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         captured = capfd.readouterr()
         return Outcome(status, captured.out, captured.err)
 

@@ -51,7 +51,7 @@ QUICK = Schedule(
     iterations_max=500,
 )
 # Long enough for something to happen in the middle of it.
-SLOW = replace(QUICK, measure_ms=1500, canary_every_ms=500, iterations_max=1_000_000)
+SLOW = replace(QUICK, measure_ms=600, canary_every_ms=300, iterations_max=1_000_000)
 ONCE = ("--launches", "1", "--no-gate", "--no-profile")
 
 
@@ -85,7 +85,7 @@ class Desk:
 
         def watch() -> None:
             while not given_up.is_set():
-                if (pid := self._measuring()) is not None:
+                if (pid := self.measuring()) is not None:
                     act(pid)
                     return
                 given_up.wait(0.005)
@@ -99,7 +99,8 @@ class Desk:
                 given_up.set()
             watching.result()
 
-    def _measuring(self) -> int | None:
+    def measuring(self) -> int | None:
+        """This machine's number of the harness whose launch measures now, None between two."""
         for plan in self.place.glob("launches/*/plan.json"):
             with suppress(OSError, ValueError):
                 if json.loads(plan.read_bytes())["mode"] != "measure":
@@ -118,8 +119,15 @@ class Desk:
     def put_right(self) -> None:
         """No faults, connected, nobody's."""
         self.phone.set_faults(Faults())
-        if self.server.state(self.phone.serial) != "device":
-            self.server.connect(self.phone)
+
+        def there() -> bool:
+            if self.server.state(self.phone.serial) == "device":
+                return True
+            self.server.adb("disconnect", self.phone.serial)
+            self.server.adb("connect", self.phone.serial)
+            return False
+
+        eventually(there, "the phone is there")
 
     def assert_left_alone(self) -> None:
         """Nothing runs on the phone, nobody holds it, no launch lies around, its settings are as they were."""

@@ -179,3 +179,23 @@ def test_the_module_runs_like_the_command(process):
     done = process("-m", "edgebench", "models", "--colour", "--json")
     assert done.returncode == 2
     assert json.loads(done.stdout)["error"]["hint"] == "see: edgebench models --help"
+
+
+def test_a_second_ctrl_c_while_it_ends_changes_neither_the_status_nor_the_last_words(process):
+    program = """
+import atexit, os, signal, sys, types
+import click
+from edgebench.cli import app
+
+@click.command()
+def command():
+    raise KeyboardInterrupt
+
+sys.modules["fake"] = types.SimpleNamespace(command=command)
+app.VERBS["fake"] = app.Verb("fake", "")
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+sys.exit(app.main(["fake"]))
+"""
+    done = process("-c", program)
+    assert done.returncode == 130
+    assert "error: interrupted" in done.stderr and "Traceback" not in done.stderr

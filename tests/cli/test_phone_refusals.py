@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,10 @@ import pytest
 
 from edgebench.device import lock
 from edgebench.runtime import remote_launcher
-from edgebench.runtime.harness_build import Harness, find_harness, host_abi
+from edgebench.runtime.harness_build import Harness, host_abi
 from edgebench.transport import adb
+from edgebench.transport.adb import AdbChannel
+from edgebench.transport.remote import Remote
 from tests.cli.phone_desk import ONCE, Desk, Edgebench, desk, refused, started, the_record
 from tests.virtual_phone.faults import Faults, FullStorage
 from tests.virtual_phone.fixtures import adb_daemon
@@ -117,9 +120,7 @@ def test_with_neither_adb_nor_the_package_both_ways_to_install_are_told(
         assert "apt-get install adb" in error["hint"] and "adb-shell" in error["hint"]
 
 
-def test_two_adbs_of_different_versions_are_named_as_the_cause(
-    edgebench: Edgebench, elsewhere: Path
-) -> None:
+def test_two_adbs_of_different_versions_are_named_as_the_cause(edgebench: Edgebench, elsewhere: Path) -> None:
     program = elsewhere / "adb"
     program.write_text(
         "#!/bin/sh\n"
@@ -133,9 +134,7 @@ def test_two_adbs_of_different_versions_are_named_as_the_cause(
     assert "different versions" in error["message"] and "which -a adb" in error["hint"]
 
 
-def test_two_phones_need_a_serial_and_devices_lists_both(
-    edgebench: Edgebench, samsung: Desk, tmp_path: Path
-) -> None:
+def test_two_phones_need_a_serial_and_devices_lists_both(edgebench: Edgebench, samsung: Desk, tmp_path: Path) -> None:
     with adb_daemon(tmp_path / "second") as second:
         samsung.server.connect(second)
         try:
@@ -178,7 +177,9 @@ def test_another_phone_than_the_target_means_is_not_measured(
     assert error["message"] == "pixel asks for a Pixel, the connected device is a samsung SM-A525F"
     assert "--target android" in error["hint"] and "--serial" in error["hint"]
     doctor = edgebench("doctor", "--target", "pixel", "--json")
-    assert refused(doctor, 5, "device_not_found")["message"] == error["message"]
+    first = json.loads(doctor.out)["checks"][0]
+    assert doctor.status == 5
+    assert (first["name"], first["ok"], first["found"]) == ("target", False, error["message"])
 
 
 def test_a_program_for_another_processor_is_named_as_the_cause(
@@ -205,8 +206,10 @@ def test_a_processor_without_a_harness_is_the_devices_problem(
     profile = replace(PIXEL_8_PRO, properties={**PIXEL_8_PRO.properties, "ro.product.cpu.abi": "mips64"})
     with virtual_phone(profile, tmp_path / "mips", abi="mips64") as phone:
         samsung.server.connect(phone)
-        error = refused(run(edgebench, samsung, tmp_path, "--serial", phone.serial), 5, "device_refused")
-        samsung.server.adb("disconnect", phone.serial)
+        try:
+            error = refused(run(edgebench, samsung, tmp_path, "--serial", phone.serial), 5, "device_refused")
+        finally:
+            samsung.server.adb("disconnect", phone.serial)
     assert "mips64" in error["message"] and "arm64-v8a" in error["hint"]
 
 
@@ -284,37 +287,47 @@ def test_a_model_that_the_runtime_cannot_load_is_an_error_of_the_model(
     assert "left out: strange on ncnn" in both.err
 
 
+@contextmanager
+def held_by_somebody_else(phone: Desk) -> Iterator[None]:
+    """Another computer's run holds the phone."""
+    owner = lock.Owner("0123456789abcdef", "ada", "lab-2", 4242)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lock, "this_owner", lambda: owner)
+        remote = Remote(AdbChannel.open(phone.phone.serial))
+        holding = lock.locked(remote, "/data/local/tmp/edgebench", "as lab-2 knows it", lambda _event: None)
+        holding.__enter__()
+    yield
+    holding.__exit__(None, None, None)
+
+
 def test_no_wait_fails_at_once_and_names_the_owner(edgebench: Edgebench, samsung: Desk, tmp_path: Path) -> None:
-    with lock.locked(_Shell(samsung), "/data/local/tmp/edgebench", "somebody-elses-computer", lambda _event: None):
-        done = run(edgebench, samsung, tmp_path, "--no-wait")
-        error = refused(done, 5, "device_busy")
-    assert f"process {os.getpid()}" in error["message"] or "in use" in error["message"]
-    assert "--no-wait" in error["hint"]
+    with held_by_somebody_else(samsung):
+        error = refused(run(edgebench, samsung, tmp_path, "--no-wait"), 5, "device_busy")
+        assert "ada on lab-2, process 4242" in error["message"]
+        assert "--no-wait" in error["hint"]
+        assert os.path.lexists(samsung.place / "lock"), "it is still theirs"
     assert not (tmp_path / "runs").exists()
+    samsung.assert_left_alone()
 
 
-def test_a_second_run_waits_with_a_message_and_then_measures(
-    edgebench: Edgebench, samsung: Desk, tmp_path: Path
-) -> None:
-    del edgebench
-    with lock.locked(_Shell(samsung), "/data/local/tmp/edgebench", "somebody-elses-computer", lambda _event: None):
+def test_a_second_run_waits_with_a_message_and_then_measures(samsung: Desk, tmp_path: Path) -> None:
+    with held_by_somebody_else(samsung):
         second = started(tmp_path, "run", samsung.net, "--target", "android", *ONCE, "--runs-dir", str(tmp_path))
         assert second.stderr is not None
-        lines = iter(second.stderr.readline, "")
-        waiting = next((line for line in lines if "waiting:" in line), None)
+        waiting = next((line for line in iter(second.stderr.readline, "") if "waiting:" in line), "")
     _, rest = second.communicate(timeout=60)
-    assert waiting is not None and "the device is in use" in waiting, rest
-    assert f"process {os.getpid()}" in waiting
+    assert "the device is in use: ada on lab-2, process 4242" in waiting, rest
     assert second.returncode == 0, rest
     assert "the device is free" in rest
     assert the_record(tmp_path).state == "complete"
 
 
-class _Shell:
-    """The phone's shell, as another computer would use it."""
-
-    def __init__(self, on: Desk) -> None:
-        from edgebench.transport.adb import AdbChannel
-        from edgebench.transport.remote import Remote
-
-        self.run_script = Remote(AdbChannel.open(on.phone.serial)).run_script
+def test_a_run_of_this_computer_is_named_by_its_process(edgebench: Edgebench, samsung: Desk, tmp_path: Path) -> None:
+    """Before anything is asked of the phone."""
+    first = started(tmp_path, "run", samsung.net, "--target", "android", *ONCE, "--runs-dir", str(tmp_path / "first"))
+    assert first.stderr is not None
+    assert any("harness" in line for line in iter(first.stderr.readline, ""))
+    error = refused(run(edgebench, samsung, tmp_path, "--no-wait"), 5, "device_busy")
+    assert f"process {first.pid}" in error["message"]
+    first.communicate(timeout=60)
+    assert first.returncode == 0

@@ -51,7 +51,12 @@ def test_a_phone_is_measured_and_the_document_keeps_every_promise(measured: tupl
     document, _ = measured
     jsonschema.validate(document, json_schemas()["result"])
     [result] = document["results"]
-    assert (result["runtime"], result["target"], result["launches"], result["verdict"]) == ("ncnn", "pixel", 2, "SUSPECT")
+    assert (result["runtime"], result["target"], result["launches"], result["verdict"]) == (
+        "ncnn",
+        "pixel",
+        2,
+        "SUSPECT",
+    )
     assert result["reasons"] == ["the gate was off (--no-gate)"]
     assert result["median_ms"] > 0
 
@@ -92,14 +97,18 @@ def test_settings_hold_while_it_lasts_and_are_restored(pixel: Desk, measured: tu
     assert pixel.phone.read_state("fixed_performance") == "false", "it was on in between"
 
 
-def test_show_prints_a_phones_run_again_for_people(
-    edgebench: Edgebench, measured: tuple[dict[str, Any], Path]
-) -> None:
+def test_show_prints_a_phones_run_again_for_people(edgebench: Edgebench, measured: tuple[dict[str, Any], Path]) -> None:
     document, runs = measured
     shown = edgebench("show", "last", "--runs-dir", str(runs), "--json")
     assert json.loads(shown.out) == document
     panel = edgebench("show", "last", "--runs-dir", str(runs), "--launches").out
-    for words in ("Google Pixel 8 Pro", "launched from adb shell", "screen on", "charger attached", "fixed_performance"):
+    for words in (
+        "Google Pixel 8 Pro",
+        "launched from adb shell",
+        "screen on",
+        "charger attached",
+        "fixed_performance",
+    ):
         assert words in panel
 
 

@@ -12,10 +12,12 @@ import pytest
 
 from edgebench.catalog import resolve_model
 from edgebench.device.host import HostDevice
+from edgebench.events import Emit
 from edgebench.export.parity import with_parity
 from edgebench.export.pipeline import obtain
 from edgebench.records import Artifact, DeviceFacts, Fidelity, Plan, Trace
 from edgebench.runtime import get_runtime
+from edgebench.runtime.base import Runtime
 from edgebench.runtime.launcher import HostLauncher
 from edgebench.transport.local import LocalTransport
 from tests.export.networks import SIDE
@@ -31,6 +33,12 @@ class Bench:
     facts: DeviceFacts
     cores: tuple[int, ...]
     plans: list[Plan] = field(default_factory=list)
+
+    def prepare(self, runtime: Runtime, emit: Emit) -> None:
+        self.launcher.prepare(runtime, emit)
+
+    def agent(self, runtime: Runtime) -> str:
+        return self.launcher.agent(runtime)
 
     def launch(self, plan: Plan) -> Trace:
         self.plans.append(plan)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from edgebench.errors import InvalidFile
+from edgebench.errors import InvalidFile, LaunchFailed
 from edgebench.measure.probe import Probed
 from edgebench.measure.reference import PROBES, establish, reference_path
 from tests.measure.fakes import FACTS, FakeClock, canaries
@@ -55,3 +55,17 @@ def test_another_device_core_set_os_or_canary_has_its_own(tmp_path: Path) -> Non
         reference_path(tmp_path, replace(FACTS, os_build="other"), (1,), "1"),
     }
     assert len(paths) == 5
+
+
+def test_a_probe_that_fails_once_is_repeated_and_one_that_keeps_failing_is_told(tmp_path: Path) -> None:
+    failures = [LaunchFailed("the device was lost", hint="it is back")]
+
+    def probe() -> Probed:
+        if failures:
+            raise failures.pop()
+        return Probed(canaries(1.0, 1.0, 1.0), "library")
+
+    assert establish(tmp_path / "r.json", probe, FakeClock()).probes == PROBES
+    failures += [LaunchFailed("again", hint="look"), LaunchFailed("again", hint="look")]
+    with pytest.raises(LaunchFailed):
+        establish(tmp_path / "r.json", probe, FakeClock())

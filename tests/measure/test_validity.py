@@ -24,8 +24,8 @@ def test_latency_alone_never_lowers_the_verdict() -> None:
 @pytest.mark.parametrize(
     ("planted", "validity", "words"),
     [
-        ({"canary": canaries(clock=1.08)}, "SUSPECT", "clock canary 1.08x"),
-        ({"canary": canaries(clock=1.5)}, "INVALID", "clock canary 1.50x"),
+        ({"canary": canaries(clock=1.03)}, "SUSPECT", "clock canary 1.03x"),
+        ({"canary": canaries(clock=1.07)}, "INVALID", "clock canary 1.07x"),
         ({"canary": canaries(throughput=1.2)}, "SUSPECT", "throughput canary 1.20x"),
         ({"canary": canaries(throughput=1.6)}, "INVALID", "throughput canary 1.60x"),
         ({"canary": canaries(memory=1.8)}, "SUSPECT", "memory canary 1.80x"),
@@ -43,9 +43,9 @@ def test_latency_alone_never_lowers_the_verdict() -> None:
             "core 1 fell by 50%",
         ),
         (
-            {"rows": [telemetry(0, temperature_c={"soc": 40.0}), telemetry(9, temperature_c={"soc": 60.0})]},
+            {"rows": [telemetry(0, temperature_c={"skin": 30.0}), telemetry(9, temperature_c={"skin": 34.0})]},
             "SUSPECT",
-            "soc warmed by 20.0 °C",
+            "skin warmed by 4.0 °C (limit 3 °C)",
         ),
     ],
 )
@@ -55,8 +55,14 @@ def test_a_disturbance_is_named_with_its_figure(planted: dict[str, object], vali
     assert any(words in reason for reason in judgement.reasons), judgement.reasons
 
 
+def test_a_chip_that_warms_under_load_is_no_disturbance() -> None:
+    """A junction rises by 20 °C within seconds of any work, on every device."""
+    zones = [telemetry(0, temperature_c={"BIG": 40.0}), telemetry(9, temperature_c={"BIG": 65.0})]
+    assert judge(trace(rows=zones), PLAN, REFERENCE).validity == "VALID"
+
+
 def test_the_worst_finding_decides_and_all_are_told() -> None:
-    judgement = judge(trace(canary=canaries(clock=1.08), slept_ms=900.0), PLAN, REFERENCE)
+    judgement = judge(trace(canary=canaries(clock=1.03), slept_ms=900.0), PLAN, REFERENCE)
     assert judgement.validity == "INVALID"
     assert len(judgement.reasons) == 2
 

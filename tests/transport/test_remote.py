@@ -93,7 +93,7 @@ def test_warnings_of_the_devices_linker_do_not_hide_its_answers(tmp_path):
 def test_toybox_and_busybox_hash_and_measure_under_their_own_names(tmp_path):
     (tmp_path / "model").write_bytes(b"x" * 5000)
     channel = Scripted(
-        "sha256sum() { return 127; }; stat() { return 127; }\n"
+        "openssl() { return 127; }; sha256sum() { return 127; }; stat() { return 127; }\n"
         'toybox() { [ "$1" = sha256sum ] || return 1; command sha256sum; }'
     )
     remote = Remote(channel)
@@ -102,9 +102,16 @@ def test_toybox_and_busybox_hash_and_measure_under_their_own_names(tmp_path):
     assert len(channel.sent) == 1
 
 
+def test_an_openssl_that_does_not_do_what_is_asked_gives_way_to_sha256sum(tmp_path):
+    (tmp_path / "model").write_bytes(b"x" * 5000)
+    channel = Scripted("openssl() { echo 'unknown option -r'; return 1; }")
+    Remote(channel).push(tmp_path / "model", str(tmp_path / "device"), verify=True)
+
+
 def test_a_device_that_cannot_hash_says_so_instead_of_passing(tmp_path):
     (tmp_path / "model").write_bytes(b"x" * 5000)
-    channel = Scripted("sha256sum() { return 127; }; toybox() { return 127; }; busybox() { return 127; }")
+    tools = ("openssl", "sha256sum", "toybox", "busybox")
+    channel = Scripted("; ".join(f"{tool}() {{ return 127; }}" for tool in tools))
     with pytest.raises(DeviceRefused, match="no sha256sum"):
         Remote(channel).push(tmp_path / "model", str(tmp_path / "device"), verify=True)
     assert list((tmp_path / "device").iterdir()) == []

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from tests.virtual_phone.profiles import PhoneProfile
-from tests.virtual_phone.quota import Group, GroupV1, GroupV2, busy_of
+from tests.virtual_phone.quota import PERIOD_US, Group, GroupV1, GroupV2, busy_of
 
 Mode = Literal["clock", "quota", "none"]
 
@@ -27,6 +27,7 @@ class Control:
     soc_c, skin_c, level   held at this value, None: as the model has it
     status_stuck  Android's thermal status stays 0, as on phones whose HAL reports none
     no_zones      no file of a thermal zone can be read, as for the shell of many phones
+    quota_period_us  over which the quota is counted
     resets        a new number makes the phone as cool as after hours
     """
 
@@ -39,6 +40,7 @@ class Control:
     level: int | None = None
     status_stuck: bool = False
     no_zones: bool = False
+    quota_period_us: int = PERIOD_US
     resets: int = 0
     generation: int = 0
 

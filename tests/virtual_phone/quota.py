@@ -30,8 +30,8 @@ class Group(Protocol):
     def busy_ns(self) -> int:
         """The processor time of all that ever ran in it."""
 
-    def set_share(self, share: float | None) -> None:
-        """At most so much of one core, None for all there is."""
+    def set_share(self, share: float | None, period_us: int = PERIOD_US) -> None:
+        """At most so much of one core in each period, None for all there is."""
 
     @property
     def has_quota(self) -> bool:
@@ -54,10 +54,10 @@ class GroupV1:
     def busy_ns(self) -> int:
         return int((self.cpuacct / "cpuacct.usage").read_text(encoding="ascii"))
 
-    def set_share(self, share: float | None) -> None:
-        quota = "-1" if share is None else str(max(round(share * PERIOD_US), _LEAST_US))
+    def set_share(self, share: float | None, period_us: int = PERIOD_US) -> None:
+        quota = "-1" if share is None else str(max(round(share * period_us), _LEAST_US))
         with _told("the quota cannot be set"):
-            (self.cpu / "cpu.cfs_period_us").write_text(str(PERIOD_US), encoding="ascii")
+            (self.cpu / "cpu.cfs_period_us").write_text(str(period_us), encoding="ascii")
             (self.cpu / "cpu.cfs_quota_us").write_text(quota, encoding="ascii")
 
     @property
@@ -85,14 +85,14 @@ class GroupV2:
                 return int(value) * 1000
         raise NoGroups(f"{self.folder}/cpu.stat has no usage_usec")
 
-    def set_share(self, share: float | None) -> None:
-        quota = "max" if share is None else str(max(round(share * PERIOD_US), _LEAST_US))
+    def set_share(self, share: float | None, period_us: int = PERIOD_US) -> None:
+        quota = "max" if share is None else str(max(round(share * period_us), _LEAST_US))
         if not self.has_quota:
             if share is None:
                 return
             raise NoGroups(f"{self.folder} has no cpu controller: nobody above it lends it one")
         with _told("the quota cannot be set"):
-            (self.folder / "cpu.max").write_text(f"{quota} {PERIOD_US}", encoding="ascii")
+            (self.folder / "cpu.max").write_text(f"{quota} {period_us}", encoding="ascii")
 
     @property
     def has_quota(self) -> bool:

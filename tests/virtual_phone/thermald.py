@@ -191,7 +191,7 @@ class Driver:
             self._page.set_slowdown(slowdown)
         share = ratio if self._control.mode == "quota" and ratio < 1 else None
         if share != self._share and self._group is not None:
-            self._group.set_share(share)
+            self._group.set_share(share, self._control.quota_period_us)
             self._share = share
 
     def _row(self, now_ns: int, utilisation: float, status: int) -> LogRow:
