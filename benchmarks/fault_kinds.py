@@ -65,7 +65,7 @@ def draw(seed: int, number: int) -> Case:
     name = names[place]
     common = {
         "kind": name,
-        "at": rng.random(),
+        "at": 0.85 * rng.random(),
         "gated": rng.random() < 0.15,
         "verified": rng.random() < 0.3,
         "guarded": rng.random() < 0.5,
@@ -86,9 +86,9 @@ def _away_s(rng: random.Random) -> float:
 def _drop_command(rng: random.Random) -> dict[str, Any]:
     where: dict[str, Any] = rng.choice([{"after_ms": rng.randrange(2000)}, {"after_bytes": rng.randrange(200)}])
     which = rng.choice(["", "", "plan.json", "trace.jsonl", "lease", "rm -rf", "restore"])
-    drop = DropCommand(**where, containing=which, nth=rng.randint(1, 3), times=1)
+    drop = DropCommand(**where, containing=which, nth=rng.randint(1, 2), times=1)
     return {
-        "at": 0.7 * rng.random(),
+        "at": 0.5 * rng.random(),
         "faults": Faults(drop_command=drop, stay_away_s=_away_s(rng)),
         "struck": _unplugged,
     }
@@ -111,7 +111,7 @@ def _truncate_pull(rng: random.Random) -> dict[str, Any]:
 
 
 def _kill_harness(rng: random.Random) -> dict[str, Any]:
-    fault = KillProcess(containing=HARNESS, after_ms=rng.randrange(1500), times=rng.choice([1, 1, None]))
+    fault = KillProcess(containing=HARNESS, after_ms=rng.randrange(400), times=rng.choice([1, 1, None]))
     return {
         "at": 0.6 * rng.random(),
         "faults": Faults(kill_process=fault),

@@ -1,6 +1,6 @@
 """How fast is a file pushed to a simulated device, against plain ``adb push`` of the same file to the same daemon?
 
-100 MB of random bytes, each way once a round in an order drawn anew, ten rounds or more; what was pushed is removed between. The
+100 MB of random bytes, each way once a round in an order drawn anew, ten rounds or more, what was pushed removed between. The
 hash is known, as it is in use (the harness and every artifact carry theirs), or computed first. Bars, on the medians of the
 rounds' ratios: at least 0.9 of adb's speed without verification on the device, 0.5 with it; a second push of the same file
 within 0.15 s. Exits with 1 where one is missed.

@@ -31,11 +31,24 @@ import msgspec
 
 from benchmarks.simulated_phone import SimulatedPhone, simulated_pair
 from benchmarks.throttling_cases import RATE, Drawn, Fault, afflict, draw, thermal_of
-from benchmarks.throttling_figures import LaunchRow, Truth, cases_of, report, rows_of
+from benchmarks.throttling_figures import REMARK_BLOCK, LaunchRow, Truth, cases_of, rows_of
+from benchmarks.throttling_report import report
 from edgebench.analyze.summary import iteration_times_ns
 from edgebench.events import Emit
 from edgebench.measure.launching import Subject, launch
-from edgebench.records import IterationsRow, Plan, Schedule, SensorsRow, TelemetryRow, Trace
+from edgebench.records import (
+    HeaderRow,
+    IterationsRow,
+    Place,
+    Plan,
+    Reading,
+    Schedule,
+    SensorsRow,
+    TelemetryRow,
+    ThermalState,
+    Trace,
+)
+from edgebench.records.trace import TraceRow
 from edgebench.runtime.base import Launcher, Runtime
 from tests.virtual_phone import live
 from tests.virtual_phone.quota import GroupV1, GroupV2
@@ -54,7 +67,6 @@ BLOCKS_MOST = 40
 REMARK_PERIOD_US = 100_000
 REMARK_LEVELS = (1, 3, 5, 10, 16, 16)
 REMARK_LAUNCHES = 24
-REMARK_BLOCK = 1000
 # Status 1 to 6 from the skin's trip on, at the distances of the Pixel's own configuration.
 STATUS_ABOVE_TRIP_C = (0.0, 4.0, 6.0, 7.5, 13.0, 16.0)
 
@@ -91,7 +103,7 @@ def measure(path: Path, target: int) -> None:
     if not any(row.block == REMARK_BLOCK for row in rows):
         order = random.Random(REMARK_BLOCK)  # noqa: S311 - as above
         levels = (REMARK_LEVELS * REMARK_LAUNCHES)[:REMARK_LAUNCHES]
-        cases = [Drawn("quota", "held", level, 0.0, RATE, blind=True) for level in levels]
+        cases = [Drawn("quota", "held", level, 0.0, blind=True) for level in levels]
         order.shuffle(cases)
         thermal = thermal_of(order, 0)
         measure_block(path, REMARK_BLOCK, thermal, SMALL_MODEL, SMALL_SCHEDULE, cases)
@@ -158,7 +170,7 @@ def launched_row(
         validity=record.validity,
         reasons=record.reasons,
         state=record.state,
-        thermal=record.thermal,
+        thermal=msgspec.structs.replace(record.thermal, readings=_hottest(record.thermal)),
         reference=on.reference,
     )
     if trace is None or not trace.of(IterationsRow):
@@ -167,8 +179,19 @@ def launched_row(
         row,
         median_ns=round(median(iteration_times_ns(trace))),
         truth=truth_of(trace, looks, _taken_ns(on) - taken_ns),
-        trace=tuple(each for each in trace.rows if not isinstance(each, SensorsRow)),
+        trace=tuple(_slim(each) for each in trace.rows if not isinstance(each, SensorsRow)),
     )
+
+
+def _hottest(thermal: ThermalState) -> tuple[Reading, ...]:
+    """What the record keeps of the sensors."""
+    places: tuple[Place, ...] = ("soc", "skin")
+    return tuple(found for place in places if (found := thermal.hottest(place)))
+
+
+def _slim(row: TraceRow) -> TraceRow:
+    """The host's facts are the same in every launch."""
+    return msgspec.structs.replace(row, host={}) if isinstance(row, HeaderRow) else row
 
 
 def truth_of(trace: Trace, looks: Sequence[live.LogRow], taken_ns: int) -> Truth:

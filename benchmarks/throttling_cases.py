@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable
@@ -9,18 +10,23 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from benchmarks.simulated_phone import SimulatedPhone, truth
-from tests.virtual_phone.thermal_model import ThermalParameters, cool, step
+from tests.virtual_phone.thermal_model import ThermalParameters, steady_state
 from tests.virtual_phone.thermal_sets import DEVELOPMENT, HELD_OUT
 
 Fault = Literal["clock", "quota"]
-# Levels of 1 %, so that small raises occur as well as large ones; trips, hysteresis and periods are the set's own.
+# Levels of 1 %, so that small raises occur as well as large ones, at which a governor looks more often than any does, so that
+# levels change within a launch. All else is the set's own: trips, hysteresis, how fast it warms.
 RATIOS = tuple(round(1.0 - 0.01 * level, 2) for level in range(61))
+PERIODS_S = (0.03, 0.3)
 # A launch here is about as long as it is usual: it heats as much.
 RATE = 1.0
-# Heating past a trip and recovering take minutes on a phone; to be seen within a launch they must be faster.
-RATES = (10.0, 60.0)
-CONDITIONS = {"unthrottled": 0.35, "held": 0.35, "heating": 0.15, "recovering": 0.15}
-LAUNCH_S = 2.0
+CONDITIONS = {"unthrottled": 0.4, "held": 0.36, "heating": 0.12, "recovering": 0.12}
+# From the moment that the phone is let go to the trip. Iterations run from 0.4 to 1.4 s after it: half of them still come. A
+# launch that throttles at its very end is marked as well, and rightly so, but its median is not raised.
+TRIPS_WITHIN_S = 0.7
+# Deep enough that it lasts into the iterations.
+RECOVERS_FROM = 10
+DESK_SKIN_C = 30.0
 _DEEPEN_S = 20.0
 # Three looks of the thermal model a level.
 _LEVEL_S = 0.06
@@ -31,35 +37,43 @@ class Drawn:
     """One launch's fault.
 
     ``level`` is held from before the launch to its end, or recovered from. ``share`` (0 to 1) says when a heating launch passes
-    the trip, and how far above it a held one is. ``blind``: thermal status stuck at 0, no zone can be read.
+    the trip, and how far above it a held one lies. ``blind``: thermal status stuck at 0, no zone can be read.
     """
 
     fault: Fault
     condition: str
     level: int
     share: float
-    rate: float
     blind: bool
 
 
 def draw(order: random.Random, fault: Fault) -> Drawn:
-    """Half of the levels from all, half from the first twelve, where it is decided whether a launch counts as raised."""
+    """Half of the levels held are any, half of the first twelve, where it is decided whether a launch counts as raised."""
     condition = order.choices(list(CONDITIONS), list(CONDITIONS.values()))[0]
-    moves = condition in ("heating", "recovering")
-    deepest = order.choice((12, len(RATIOS) - 1))
+    deepest = len(RATIOS) - 1
+    levels = {
+        "held": order.randint(1, order.choice((12, deepest))),
+        "recovering": order.randint(RECOVERS_FROM, deepest),
+    }
     return Drawn(
         fault=fault,
         condition=condition,
-        level=order.randint(1, deepest) if condition in ("held", "recovering") else 0,
+        level=levels.get(condition, 0),
         share=order.random(),
-        rate=order.uniform(*RATES) if moves else RATE,
         blind=order.random() < 0.5,
     )
 
 
 def thermal_of(order: random.Random, block: int) -> ThermalParameters:
     """The set of one block. Even blocks, on which limits are developed, never see a set that is held out."""
-    return replace(order.choice(DEVELOPMENT if block % 2 == 0 else (*DEVELOPMENT, *HELD_OUT)), ratios=RATIOS)
+    chosen = order.choice(DEVELOPMENT if block % 2 == 0 else (*DEVELOPMENT, *HELD_OUT))
+    period_s = order.uniform(*PERIODS_S)
+    return replace(
+        chosen,
+        ratios=RATIOS,
+        soc=replace(chosen.soc, period_s=period_s),
+        skin=replace(chosen.skin, period_s=period_s),
+    )
 
 
 def afflict(on: SimulatedPhone, thermal: ThermalParameters, drawn: Drawn) -> Callable[[], None]:
@@ -75,23 +89,26 @@ def afflict(on: SimulatedPhone, thermal: ThermalParameters, drawn: Drawn) -> Cal
         phone.set(level=drawn.level, skin_c=thermal.skin.trip_c + 3.0 * drawn.share)
         return _nothing
     if drawn.condition == "heating":
-        skin_c = thermal.skin.trip_c - drawn.share * _warming_c(thermal, LAUNCH_S * drawn.rate)
+        soc_c, skin_c = _before_trip(thermal, drawn.share * TRIPS_WITHIN_S)
     else:
         phone.set(skin_c=thermal.skin.trip_c + 0.5, soc_c=thermal.soc.trip_c - thermal.soc.hysteresis_c - 2.0)
         _deepen(on, thermal, drawn.level)
-        skin_c = thermal.skin.trip_c - thermal.skin.hysteresis_c - 6.0
-    phone.set(acceleration=0.0, skin_c=skin_c, soc_c=min(skin_c + 2.0, thermal.soc.trip_c - 5.0))
-    return lambda: phone.set(skin_c=None, soc_c=None, acceleration=drawn.rate)
+        soc_c = skin_c = DESK_SKIN_C
+    phone.set(acceleration=0.0, skin_c=skin_c, soc_c=soc_c)
+    return lambda: phone.set(skin_c=None, soc_c=None, acceleration=RATE)
 
 
 def _nothing() -> None:
     return None
 
 
-def _warming_c(thermal: ThermalParameters, seconds: float) -> float:
-    """How much warmer the skin gets by one busy core, from rest."""
-    start = cool(thermal)
-    return step(thermal, start, 1.0, seconds).skin_c - start.skin_c
+def _before_trip(thermal: ThermalParameters, seconds: float) -> tuple[float, float]:
+    """(SoC, skin) from which one busy core passes the trip after so long: the skin's where it ever does, else the SoC's."""
+    soc_end_c, skin_end_c = steady_state(thermal, 1.0, 0)
+    if skin_end_c > thermal.skin.trip_c:
+        skin_c = skin_end_c - (skin_end_c - thermal.skin.trip_c) * math.exp(seconds / thermal.tau_skin_s)
+        return min(skin_c + thermal.soc_rise_c, thermal.soc.trip_c - 1.0), skin_c
+    return soc_end_c - (soc_end_c - thermal.soc.trip_c) * math.exp(seconds / thermal.tau_soc_s), skin_end_c
 
 
 def _deepen(on: SimulatedPhone, thermal: ThermalParameters, level: int) -> None:

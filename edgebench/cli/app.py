@@ -18,7 +18,7 @@ import click
 
 from edgebench import __version__
 from edgebench.cli.context import begin_command, document_printed, print_json
-from edgebench.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, EdgebenchError, Interrupted
+from edgebench.errors import EXIT_ERROR, EXIT_OK, EXIT_USAGE, EdgebenchError, Interrupted
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -133,6 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _end_as_ctrl_c_does()
     try:
         status = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+        _deafen()
         sys.stdout.flush()
     except BrokenPipeError:
         _discard_stdout()
@@ -152,7 +153,7 @@ def _end_as_ctrl_c_does() -> None:
 
 
 def _deafen() -> None:
-    """The end was asked for and is near: a second Ctrl-C must not turn the last words and the exit status into a crash."""
+    """The status is known and all is put away: a Ctrl-C that comes now must not make a crash of the last words."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.default_int_handler:
             signal.signal(number, signal.SIG_IGN)
@@ -164,8 +165,7 @@ def _report(error: Exception | KeyboardInterrupt, *, as_json: bool) -> int:
         click.echo(error.ctx.get_help(), err=True)
         return EXIT_USAGE
     code, message, hint, status = _describe(error)
-    if status == EXIT_INTERRUPTED:
-        _deafen()
+    _deafen()
     try:
         click.echo(f"error: {message}", err=True)
         if hint:

@@ -41,7 +41,9 @@ def command(ctx: click.Context, as_json: bool) -> None:
         cores = f"cores {target.cores}" if target.cores else "cores chosen by edgebench"
         threads = f"{target.threads} thread{'s' if target.threads > 1 else ''}"
         click.echo(f"{click.style(f'{target.name:{width}}', bold=True)}  {target.summary}")
-        click.echo(f"{'':{width}}  platform {target.platform}; runtimes {runtimes}; {threads}, {cores}")
+        named = (("serial", target.serial), ("address", target.address), ("model", target.model), ("abi", target.abi))
+        which = "".join(f", {name} {value}" for name, value in named if value)
+        click.echo(f"{'':{width}}  platform {target.platform}{which}; runtimes {runtimes}; {threads}, {cores}")
 
 
 @command.command("add")
@@ -76,5 +78,8 @@ def _document(target: TargetSpec) -> dict[str, Any]:
         "runtimes": target.runtimes,
         "threads": target.threads,
         "cores": target.cores,
-        "serial": target.serial or target.address,
+        "serial": target.serial,
+        "address": target.address,
+        "model": target.model,
+        "abi": target.abi,
     }

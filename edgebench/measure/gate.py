@@ -77,10 +77,14 @@ class Gate:
         """
         bound_s = self.limits.max_wait_s if at_most_s is None else min(self.limits.max_wait_s, max(at_most_s, 0.0))
         start_s = self.clock.now_s()
-        was_steady = bool(self._passed_at_s) and start_s - self._passed_at_s[-1] <= STEADY_FOR_S
+        steady = bool(self._passed_at_s) and start_s - self._passed_at_s[-1] <= STEADY_FOR_S
         while True:
             thermal = self.thermometer()
-            reason = self._thermal_obstacle(thermal, was_steady) or self._canary_obstacle()
+            reason = self._thermal_obstacle(thermal, steady)
+            if reason is None:
+                # Asked once a wait: from here on probes warm the device themselves.
+                steady = True
+                reason = self._canary_obstacle()
             waited_s = self.clock.now_s() - start_s
             if reason is None:
                 self._passed_at_s[:] = [self.clock.now_s()]
@@ -90,7 +94,7 @@ class Gate:
             self.emit(Waiting(reason, waited_s, bound_s))
             self.clock.sleep_s(min(POLL_S, bound_s - waited_s))
 
-    def _thermal_obstacle(self, state: ThermalState, was_steady: bool) -> str | None:
+    def _thermal_obstacle(self, state: ThermalState, steady: bool) -> str | None:
         """What the sensors say against a launch now, or None. They come first: they cost nothing and do not warm the device."""
         now_s = self.clock.now_s()
         soc, body = state.hottest("soc", "other"), state.hottest("skin", "battery")
@@ -104,7 +108,7 @@ class Gate:
         warm = body or soc
         if warm is not None and self.limits.start_max_c is not None and warm.celsius > self.limits.start_max_c:
             return f"{warm.name} at {warm.celsius:.1f} °C, starts at {self.limits.start_max_c:.1f} °C"
-        return None if was_steady else _unsteady_soc(self._soc) or _unsteady_body(self._body)
+        return None if steady else _unsteady_soc(self._soc) or _unsteady_body(self._body)
 
     def _canary_obstacle(self) -> str | None:
         """What the canaries say against it, or None."""

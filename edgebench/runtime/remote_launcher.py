@@ -108,8 +108,9 @@ class RemoteLauncher:
     def launch(self, plan: Plan) -> Trace:
         """One fresh process on the device, its trace and outputs brought here, to where ``plan`` wants them.
 
-        Raises what HostLauncher.launch raises, and DeviceLost where the device does not come back. Where it does, a launch
-        that measures has failed; one that proves or probes is repeated, as nothing of it depends on when it runs.
+        Raises what HostLauncher.launch raises, DeviceLost where the device does not come back, and TransferFailed where files
+        arrive damaged again and again. Where it comes back, a launch that measures has failed; one that proves or probes is
+        repeated, as nothing of it depends on when it runs.
         """
         for _ in range(_REPEATS if plan.mode in _REPEATABLE else 0):
             with suppress(_LaunchLost):
@@ -121,18 +122,32 @@ class RemoteLauncher:
         # A probe uses its folder again: the last launch's trace must not pass for this one's.
         Path(plan.trace_path).unlink(missing_ok=True)
         try:
+            trace = self._launch(plan, folder)
+        except BaseException as error:
+            # What went wrong must not be forgotten over a cable that is out, too, a Ctrl-C above all. What stays on the device
+            # ends by its own deadline, and the next run removes it.
             try:
-                return self._launch(plan, folder)
-            finally:
                 self._remote.run_script(_clean_up(folder), timeout_s=GRACE_S)
-        except (DeviceLost, CommandTimedOut, TransferFailed) as error:
-            # A way that is stuck (a network out of reach) looks like a command that does not end.
-            lost = error if isinstance(error, DeviceLost) else DeviceLost(error.message, hint=error.hint)
-            self._patience.await_return(lost)
-            # It may have been restarted: nothing is taken for granted.
-            self._pushed.clear()
-            self._patience.ask(lambda: self._remote.run_script(_clean_up(folder), timeout_s=GRACE_S))
-            raise _LaunchLost(f"the device was lost during the launch: {lost.message}", hint=lost.hint) from error
+            except DeviceError as trouble:
+                error.add_note(f"the launch's folder stays on the device: {trouble.message}")
+            if not isinstance(error, DeviceLost | CommandTimedOut):
+                raise
+            self._return_and_clean_up(folder, error)
+            raise _LaunchLost(f"the device was lost during the launch: {error.message}", hint=error.hint) from error
+        try:
+            self._remote.run_script(_clean_up(folder), timeout_s=GRACE_S)
+        except (DeviceLost, CommandTimedOut) as error:
+            # The trace is here: nothing is lost but time.
+            self._return_and_clean_up(folder, error)
+        return trace
+
+    def _return_and_clean_up(self, folder: str, error: DeviceLost | CommandTimedOut) -> None:
+        """Waits for the device, which may have been restarted: nothing is taken for granted. Raises DeviceLost."""
+        # A way that is stuck (a network out of reach) looks like a command that does not end.
+        lost = error if isinstance(error, DeviceLost) else DeviceLost(error.message, hint=error.hint)
+        self._patience.await_return(lost)
+        self._pushed.clear()
+        self._patience.ask(lambda: self._remote.run_script(_clean_up(folder), timeout_s=GRACE_S))
 
     def _launch(self, plan: Plan, folder: str) -> Trace:
         here = Path(plan.work_dir)

@@ -13,6 +13,7 @@ from pathlib import Path
 from edgebench.errors import DeviceError, DeviceNotFound, EdgebenchError, NotInstalled
 from edgebench.transport.adb_client import Client
 from edgebench.transport.adb_messages import PLUG, adb_error
+from edgebench.transport.adb_server import connect, exec_out
 from edgebench.transport.base import Channel, OnBytes, OnProgress, device_said_no
 
 _NETWORK = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\s]+):\d+")
@@ -178,7 +179,11 @@ class AdbChannel:
         """See Channel.
 
         By ``exec-out``: no terminal that rewrites line ends, no shell protocol that old devices lack, and stdin is not read.
+        Straight from the server where it runs; else by the client, which starts it.
         """
+        if server := connect():
+            with server:
+                return exec_out(server, self.address, script, on_bytes, timeout_s=timeout_s)
         return self._client.stream(["exec-out", script], on_bytes, timeout_s=timeout_s)
 
     def send(self, local: Path, remote: str, on_progress: OnProgress | None, *, timeout_s: float) -> None:
@@ -215,7 +220,7 @@ class AdbChannel:
                 if _NETWORK.fullmatch(self.address):
                     _connect(self.address, min(_left_s(limit), _CONNECT_S))
                 said = bytearray()
-                self._client.stream(["exec-out", "echo here"], said.extend, timeout_s=min(_left_s(limit), _ASK_S))
+                self.stream("echo here", said.extend, timeout_s=min(_left_s(limit), _ASK_S))
                 if b"here" in said:
                     return True
             except DeviceError:

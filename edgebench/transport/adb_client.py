@@ -39,7 +39,7 @@ class Client:
         """Runs a short command of adb and returns what it printed. Raises what it said where its status is not 0."""
         said = bytearray()
         with self._started(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-            if not _pump({_descriptor(process.stdout): said.extend}, time.monotonic() + timeout_s):
+            if not pump({_descriptor(process.stdout): said.extend}, time.monotonic() + timeout_s):
                 raise DeviceError(
                     f"adb {arguments[0]} did not answer in {timeout_s:.0f} s",
                     hint="run: adb kill-server, then try again",
@@ -55,7 +55,7 @@ class Client:
         said = bytearray()
         with self._started(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             sinks = {_descriptor(process.stdout): on_bytes, _descriptor(process.stderr): said.extend}
-            if not _pump(sinks, time.monotonic() + timeout_s):
+            if not pump(sinks, time.monotonic() + timeout_s):
                 return False
             status = process.wait(_REAP_S)
         if status != 0:
@@ -85,7 +85,7 @@ class Client:
             with self._started(arguments, stdout=there, stderr=there) as process:
                 os.close(there)
                 there = -1
-                if not _pump({here: take}, time.monotonic() + timeout_s):
+                if not pump({here: take}, time.monotonic() + timeout_s):
                     return False
                 status = process.wait(_REAP_S)
         finally:
@@ -135,7 +135,7 @@ def _environment(user: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _pump(sinks: Mapping[int, OnBytes], limit: float) -> bool:
+def pump(sinks: Mapping[int, OnBytes], limit: float) -> bool:
     """Reads the descriptors into their sinks until all have ended; False where ``limit`` (monotonic seconds) came first."""
     with selectors.DefaultSelector() as selector:
         for descriptor, sink in sinks.items():

@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from edgebench.cli import app
 from edgebench.cli import measuring as cli_measuring
 from edgebench.files import sha256_bytes
 from edgebench.measure import launching, reference
@@ -182,6 +184,19 @@ def the_record(runs: Path) -> RunRecord:
     """The one run in a folder."""
     [record] = records(runs)
     return record
+
+
+def in_process(*arguments: str, out: Path) -> int:
+    """The exit status of a command line, for fixtures that outlive a test; its standard output goes to ``out``."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with out.open("w", encoding="utf-8") as file, pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.stdout", file)
+            return app.main(list(arguments))
+    finally:
+        # At its end it goes deaf to Ctrl-C, and whatever is started from here would inherit that.
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:

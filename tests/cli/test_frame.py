@@ -181,15 +181,16 @@ def test_the_module_runs_like_the_command(process):
     assert json.loads(done.stdout)["error"]["hint"] == "see: edgebench models --help"
 
 
-def test_a_second_ctrl_c_while_it_ends_changes_neither_the_status_nor_the_last_words(process):
-    program = """
+@pytest.mark.parametrize(("body", "status"), [("raise KeyboardInterrupt", 130), ("raise OSError", 1), ("return 6", 6)])
+def test_a_ctrl_c_while_the_process_ends_changes_neither_its_status_nor_its_last_words(process, body: str, status: int):
+    program = f"""
 import atexit, os, signal, sys, types
 import click
 from edgebench.cli import app
 
 @click.command()
 def command():
-    raise KeyboardInterrupt
+    {body}
 
 sys.modules["fake"] = types.SimpleNamespace(command=command)
 app.VERBS["fake"] = app.Verb("fake", "")
@@ -197,5 +198,5 @@ atexit.register(os.kill, os.getpid(), signal.SIGINT)
 sys.exit(app.main(["fake"]))
 """
     done = process("-c", program)
-    assert done.returncode == 130
-    assert "error: interrupted" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr and ("error: " in done.stderr) == (status != 6)

@@ -121,17 +121,17 @@ def test_a_loss_while_the_model_is_proven_or_the_canaries_run_is_repeated(
 
 
 @pytest.mark.usefixtures("proven")
-def test_a_trace_that_does_not_arrive_whole_fails_that_launch_alone(
+def test_a_cable_that_always_cuts_files_short_ends_the_run_which_is_kept(
     edgebench: Edgebench, xiaomi: Desk, tmp_path: Path
 ) -> None:
-    # The first trace is the probe's; a pull is tried twice.
-    cut = TruncatePull(containing="trace.jsonl", nth=2, times=2, to_bytes=100)
-    xiaomi.phone.set_faults(Faults(truncate_pull=cut))
-    done = run(edgebench, xiaomi, tmp_path / "runs", *ONCE)
-    assert done.status == 0, done.err
-    launches = the_record(tmp_path / "runs").series[0].launches
-    assert [launch.validity for launch in launches] == ["FAILED", "VALID"]
-    assert "100 bytes" in launches[0].reasons[0]
+    # The first trace is the probe's, the second the first launch's; a pull is tried again.
+    xiaomi.phone.set_faults(Faults(truncate_pull=TruncatePull(containing="trace.jsonl", nth=3, to_bytes=100)))
+    error = refused(run(edgebench, xiaomi, tmp_path / "runs", *TWO), 5, "transfer_failed")
+    assert "100 bytes" in error["message"] and "another cable" in error["hint"]
+    xiaomi.phone.set_faults(Faults())
+    assert the_record(tmp_path / "runs").state == "interrupted"
+    resumed = edgebench("run", "--resume", "last", "--runs-dir", str(tmp_path / "runs"), "--json")
+    assert json.loads(resumed.out)["results"][0]["launches"] == 2
 
 
 @pytest.mark.parametrize("jump_s", [200_000, -200_000])

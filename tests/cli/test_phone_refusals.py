@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     adb.find_adb.cache_clear()
 
 
-def run(edgebench: Edgebench, on: Desk, folder: Path, *flags: str, target: str = "android"):
+def run(edgebench: Edgebench, on: Desk, folder: Path, *flags: str, target: str = "android") -> Any:
     return edgebench("run", on.net, "--target", target, *ONCE, "--runs-dir", str(folder / "runs"), "--json", *flags)
 
 
@@ -331,3 +332,15 @@ def test_a_run_of_this_computer_is_named_by_its_process(edgebench: Edgebench, sa
     assert f"process {first.pid}" in error["message"]
     first.communicate(timeout=60)
     assert first.returncode == 0
+
+
+@pytest.mark.parametrize(("name", "core"), [("prime", 1), ("little", 0)])
+def test_clusters_are_those_that_the_phone_itself_tells(
+    edgebench: Edgebench, samsung: Desk, tmp_path: Path, name: str, core: int
+) -> None:
+    """Two cores of different frequencies: one of each kind."""
+    done = run(edgebench, samsung, tmp_path, "--cores", name)
+    assert done.status == 0, done.err
+    assert json.loads(done.out)["results"][0]["identity"]["cores"] == [core]
+    too_many = run(edgebench, samsung, tmp_path / "two", "--threads", "2")
+    assert "--cores" in refused(too_many, 2, "usage")["hint"]

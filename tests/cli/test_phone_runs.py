@@ -14,10 +14,9 @@ import pytest
 import yaml
 
 from edgebench.catalog import resolve_target
-from edgebench.cli import app
 from edgebench.cli import measuring as cli_measuring
 from edgebench.records.schema import json_schemas
-from tests.cli.phone_desk import ONCE, SLOW, Desk, Edgebench, desk, refused, the_record
+from tests.cli.phone_desk import ONCE, SLOW, Desk, Edgebench, desk, in_process, refused, the_record
 
 RESIDUAL = "tests.export.networks:Residual"
 
@@ -41,9 +40,8 @@ def measured(pixel: Desk, tmp_path_factory: pytest.TempPathFactory) -> tuple[dic
     runs = tmp_path_factory.mktemp("runs")
     out = runs / "out.json"
     command = ["run", RESIDUAL, "--input-size", "16", "--target", "pixel", "--launches", "2", "--no-gate", "--json"]
-    with out.open("w") as file, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.stdout", file)
-        assert app.main([*command, "--runs-dir", str(runs), "--fixed-performance", "--stay-awake"]) == 0
+    flags = ["--fixed-performance", "--stay-awake", "--runs-dir", str(runs)]
+    assert in_process(*command, *flags, out=out) == 0
     return json.loads(out.read_text()), runs
 
 

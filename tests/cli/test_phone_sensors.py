@@ -12,7 +12,18 @@ import pytest
 from tests.cli.phone_desk import ONCE, Desk, Edgebench, desk, the_record
 from tests.virtual_phone.profiles import PIXEL_8_PRO, Zone
 
-NONSENSE = {"cpu-hot": "200000", "cpu-text": "n/a", "cpu-empty": "", "cpu-cold": "-274000", "battery": "99999999999999999999"}
+NONSENSE = {
+    "cpu-hot": "200000",
+    "cpu-text": "n/a",
+    "cpu-empty": "",
+    "cpu-cold": "-274000",
+    "battery": "99999999999999999999",
+}
+SAID = {
+    "thermalservice": b"Current temperatures from HAL:\n\tTemperature{mValue=NaN, mType=?, mName=}\n"
+    b"\tTemperature{mValue=200.0, mType=3, mName=SKIN, mStatus=0}\n\xff\xfe\nThermal Status: 99\n",
+    "battery": b"Current Battery Service state:\n  level: lots\n  temperature: hot\n  AC powered: maybe\n",
+}
 TARGET = """
 name: nonsense
 summary: a phone of nonsense
@@ -24,17 +35,13 @@ gate: {start_max_c: 35, max_wait_s: 1, canary_ratio_max: 1000}
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    garbage = "Current temperatures from HAL:\n\tTemperature{mValue=NaN, mType=\0, mName=}\n\xff\xfe Thermal Status: 99\n"
-    profile = replace(
-        PIXEL_8_PRO,
-        thermalservice=garbage.replace("\0", "?"),
-        battery="Current Battery Service state:\n  level: lots\n  temperature: hot\n  AC powered: maybe\n",
-        zones=tuple(Zone(name, "0") for name in NONSENSE),
-    )
+    profile = replace(PIXEL_8_PRO, zones=tuple(Zone(name, "0") for name in NONSENSE))
     folder = tmp_path_factory.mktemp("odd")
     with desk(profile, folder) as found:
         for index, text in enumerate(NONSENSE.values()):
             (found.phone.files.thermal / f"thermal_zone{index}" / "temp").write_text(text)
+        for service, said in SAID.items():
+            (found.phone.files.phone / "texts" / service).write_bytes(said)
         (folder / "nonsense.yaml").write_text(TARGET)
         yield found
 

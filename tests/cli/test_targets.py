@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 
 
 def test_this_machine_is_a_target_with_its_runtimes(edgebench):
     document = json.loads(edgebench("targets", "--json").out)
     assert document["schema"] == 1
     host = next(target for target in document["targets"] if target["name"] == "host")
-    assert list(host) == ["name", "summary", "platform", "runtimes", "threads", "cores"]
+    phone = ["serial", "address", "model", "abi"]
+    assert list(host) == ["name", "summary", "platform", "runtimes", "threads", "cores", *phone]
+    assert [host[key] for key in phone] == [None] * 4
     assert {"onnxruntime", "ncnn"} <= set(host["runtimes"])
     assert host["threads"] == 1
 
@@ -20,5 +23,17 @@ def test_the_list_says_what_a_target_offers(edgebench, tmp_path, monkeypatch):
     )
     monkeypatch.setenv("EDGEBENCH_TARGETS", str(tmp_path))
     out = edgebench("targets").out
-    assert "desk  the machine on the desk\n" in out
-    assert "platform host; runtimes ncnn; 2 threads, cores 0-1\n" in out
+    assert re.search(
+        r"^desk +the machine on the desk\n +platform host; runtimes ncnn; 2 threads, cores 0-1\n", out, re.M
+    )
+
+
+def test_the_list_says_which_phone_a_target_means(edgebench, tmp_path, monkeypatch):
+    (tmp_path / "lab.yaml").write_text(
+        "{name: lab, summary: x, platform: android, runtimes: [ncnn], address: '10.0.0.7:5555', model: Pixel, abi: x86_64}"
+    )
+    monkeypatch.setenv("EDGEBENCH_TARGETS", str(tmp_path))
+    assert "platform android, address 10.0.0.7:5555, model Pixel, abi x86_64; runtimes ncnn" in edgebench("targets").out
+    document = json.loads(edgebench("targets", "--json").out)
+    lab = next(target for target in document["targets"] if target["name"] == "lab")
+    assert (lab["serial"], lab["address"], lab["model"], lab["abi"]) == (None, "10.0.0.7:5555", "Pixel", "x86_64")

@@ -113,6 +113,14 @@ def test_the_heat_of_the_last_launch_does_not_hold_up_the_next_one() -> None:
     assert the_gate.wait().waited_s == 0.0
 
 
+def test_what_the_probes_themselves_warm_does_not_hold_up_a_wait_for_a_neighbour() -> None:
+    clock = FakeClock()
+    probed = [thermal(soc=30.0, skin=30.0)] * 9 + [thermal(soc=36.0 + 4 * k, skin=30.2 + 0.2 * k) for k in range(6)]
+    outcome = gate([canaries(throughput=1.3)] * 3 + [canaries()], clock, [], temperatures=probed).wait()
+    assert outcome.passed
+    assert outcome.waited_s == 11.0, "eight seconds of readings, then a probe a second"
+
+
 def test_a_device_that_was_left_alone_for_long_has_to_be_steady_again() -> None:
     clock = FakeClock()
     the_gate = gate([canaries()], clock, [], temperatures=body(30.0))

@@ -12,7 +12,7 @@ from edgebench.events import Event, Note
 from edgebench.files import sha256_file
 from edgebench.runtime.harness_build import Harness
 from edgebench.runtime.remote_launcher import Place, RemoteLauncher
-from edgebench.transport.base import OnProgress
+from edgebench.transport.base import OnBytes, OnProgress
 from edgebench.transport.patience import Patience
 from edgebench.transport.remote import Remote
 from tests.agent.launches import ncnn_net, plan
@@ -95,3 +95,35 @@ def test_a_cable_that_fell_out_while_files_were_moved_costs_no_launch(tmp_path):
     told: list[Event] = []
     assert launcher(tmp_path, Channel(Faults(), 0, lose), told).launch(measure_plan(tmp_path)).complete
     assert told.count(Note("the device is back")) == 3
+
+
+class Gone(Channel):
+    """Lost when it is first told to clean up; commands with ``containing`` are answered by ``answer``, which may raise."""
+
+    def __init__(self, containing: str, answer: Callable[[], None]) -> None:
+        super().__init__(Faults(), 0)
+        self._containing, self._answer = containing, answer
+        self.cleaned = 0
+
+    def stream(self, script: str, on_bytes: OnBytes, *, timeout_s: float) -> bool:
+        if self._containing in script:
+            self._answer()
+        if "rm -rf" in script:
+            self.cleaned += 1
+            if self.cleaned == 1:
+                raise DeviceLost("gone", hint="plug it in")
+        return super().stream(script, on_bytes, timeout_s=timeout_s)
+
+
+def test_a_ctrl_c_while_the_cable_is_out_ends_the_run_all_the_same(tmp_path):
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        launcher(tmp_path, Gone("wait $harness", interrupted), []).launch(measure_plan(tmp_path))
+
+
+def test_a_cable_that_falls_out_after_the_trace_came_costs_no_launch(tmp_path):
+    channel = Gone("nothing", lambda: None)
+    assert launcher(tmp_path, channel, []).launch(measure_plan(tmp_path)).complete
+    assert channel.cleaned == 2 and not list((tmp_path / "there" / "launches").glob("*"))

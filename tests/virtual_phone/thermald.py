@@ -152,6 +152,8 @@ class Driver:
 
     def look(self, now_ns: int) -> LogRow:
         """The phone after the time since the last look."""
+        # What passed already passed at the rate that was in force: work done then must not heat by the new one.
+        acceleration = self._control.acceleration
         self._obey()
         passed_ns = max(now_ns - self._seen_ns, 1)
         busy_ns = self._account()
@@ -163,7 +165,7 @@ class Driver:
         control = self._control
         least = self._profile.fixed_performance_level if self._fixed.read_bytes().startswith(b"true") else None
         state = replace(self._state, ambient_c=control.ambient_c, least_level=least or 0, held_level=control.level)
-        state = step(self._parameters, state, utilisation, passed_ns / 1e9 * control.acceleration)
+        state = step(self._parameters, state, utilisation, passed_ns / 1e9 * acceleration)
         self._state = replace(
             state,
             soc_c=state.soc_c if control.soc_c is None else control.soc_c,
