@@ -18,6 +18,7 @@ from edgebench.measure.prepare import Bench, Prepared, Request, prepare
 from edgebench.measure.probe import canary_probe
 from edgebench.measure.reference import establish, reference_path
 from edgebench.measure.store import RunStore
+from edgebench.measure.validity import limits_of
 from edgebench.records import GateLimits, RunPolicy, RunRecord, Schedule, Series
 from edgebench.runtime.base import Launcher
 
@@ -63,10 +64,11 @@ def surroundings(
     probe = canary_probe(bench.launcher, cores, library_path, scratch)
     clock = SystemClock()
     reference = establish(reference_path(state_root(), bench.facts, cores, canary_work()), probe, clock)
+    limits = limits_of(bench.facts)
     return Surroundings(
         store=RunStore(folder),
         launcher=launcher or bench.launcher,
-        gate=Gate(GateLimits(max_wait_s=10.0), reference, probe, bench.thermometer, clock, bench.emit)
+        gate=Gate(GateLimits(max_wait_s=10.0), reference, probe, bench.thermometer, clock, bench.emit, limits)
         if gate
         else None,
         clock=clock,
@@ -76,6 +78,7 @@ def surroundings(
         thermal_zones=bench.device.thermal_zones(),
         thermometer=bench.thermometer,
         device_state=bench.device.state,
+        limits=limits,
     )
 
 

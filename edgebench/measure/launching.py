@@ -14,7 +14,7 @@ from edgebench.events import Emit
 from edgebench.measure.clock import Clock
 from edgebench.measure.gate import Gate, GateOutcome, Thermometer
 from edgebench.measure.store import RunStore
-from edgebench.measure.validity import Judgement, judge, judge_conditions, judge_profile
+from edgebench.measure.validity import DEFAULT_LIMITS, Judgement, Limits, judge, judge_conditions, judge_profile
 from edgebench.records import (
     Artifact,
     CanaryReference,
@@ -59,6 +59,7 @@ class Surroundings:
     thermal_zones: Mapping[str, str]
     thermometer: Thermometer
     device_state: Callable[[], DeviceState]
+    limits: Limits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,8 @@ def launch(
     except LaunchFailed as failure:
         judgement = Judgement("FAILED", (failure.message,))
     else:
-        judgement = judge(trace, plan, at.reference) if kind == "measure" else judge_profile(trace)
-        judgement = judge_conditions(judgement, state, outcome.thermal)
+        judgement = judge(trace, plan, at.reference, at.limits) if kind == "measure" else judge_profile(trace)
+        judgement = judge_conditions(judgement, state, outcome.thermal, at.limits)
     if not outcome.passed:
         judgement = judgement.lowered(f"the gate {outcome}")
     trace_path = Path(plan.trace_path)

@@ -23,6 +23,7 @@ from edgebench.measure.probe import Probe, canary_probe
 from edgebench.measure.reference import establish, reference_path
 from edgebench.measure.session import Session
 from edgebench.measure.store import RunStore, new_run_id
+from edgebench.measure.validity import limits_of
 from edgebench.records import CanaryReference, RunPolicy, RunRecord, Schedule, Series, TargetSpec
 
 
@@ -119,7 +120,8 @@ def _surroundings(
     with tempfile.TemporaryDirectory(prefix="edgebench-") as scratch:
         probe = canary_probe(bench.launcher, cores, library_path, Path(scratch))
         reference = reference or _reference(cores, probe, bench, clock)
-        gate = Gate(target.gate, reference, probe, bench.thermometer, clock, bench.emit)
+        limits = limits_of(bench.facts)
+        gate = Gate(target.gate, reference, probe, bench.thermometer, clock, bench.emit, limits)
         yield Surroundings(
             store=store,
             launcher=bench.launcher,
@@ -131,6 +133,7 @@ def _surroundings(
             thermal_zones=bench.device.thermal_zones(),
             thermometer=bench.thermometer,
             device_state=bench.device.state,
+            limits=limits,
         )
 
 

@@ -6,7 +6,6 @@ tested is what happens and what is said, never how long a network took.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import shutil
@@ -28,7 +27,7 @@ from edgebench.cli import app
 from edgebench.cli import measuring as cli_measuring
 from edgebench.files import sha256_bytes
 from edgebench.measure import launching, reference
-from edgebench.measure.validity import Limits
+from edgebench.measure.validity import Limits, judge
 from edgebench.records import RunRecord, Schedule
 from edgebench.records.codec import decode
 from tests.virtual_phone.faults import Faults
@@ -171,7 +170,7 @@ def _be_quick(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(cli_measuring, "Schedule", lambda: QUICK)
     patch.setattr(reference, "PROBES", 1)
     limits = Limits(**{each.name: 1e9 for each in fields(Limits)})
-    patch.setattr(launching, "judge", functools.partial(launching.judge, limits=limits))
+    patch.setattr(launching, "judge", lambda trace, plan, reference, _: judge(trace, plan, reference, limits))
 
 
 def records(runs: Path) -> list[RunRecord]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from edgebench.measure.validity import judge
-from edgebench.records import ErrorRow, LoadRow, Plan, Trace
-from tests.measure.fakes import REFERENCE, canaries, telemetry, trace
+from edgebench.measure.validity import judge, judge_conditions, limits_of
+from edgebench.records import DeviceState, ErrorRow, LoadRow, Plan, ThermalState, Trace
+from tests.measure.fakes import FACTS, REFERENCE, canaries, telemetry, trace
 
 PLAN = Plan(
     plan_id="0-0", mode="measure", runtime="fake", artifacts=(), cores=(1,), work_dir="w", trace_path="w/trace.jsonl"
@@ -138,3 +139,32 @@ def test_with_several_threads_the_work_of_others_on_their_cores_is_seen(
     rows = [telemetry(0, cores_busy_ms=0.0), telemetry(1000, cpu_time_ns=1_900_000_000, cores_busy_ms=busy_ms)]
     judgement = judge(trace(rows=rows, cores=(0, 1), allowed=(0, 1)), replace(PLAN, threads=2, cores=(0, 1)), REFERENCE)
     assert (judgement.validity, "; ".join(judgement.reasons)) == (validity, words)
+
+
+def test_a_virtual_machines_clock_may_move_further_than_a_phones() -> None:
+    guest, phone = replace(FACTS, virtual=True), replace(FACTS, virtual=False)
+    moved = trace(canary=canaries(clock=1.03))
+    assert judge(moved, PLAN, REFERENCE, limits_of(guest)).validity == "VALID"
+    assert judge(moved, PLAN, REFERENCE, limits_of(phone)).validity == "SUSPECT"
+    assert limits_of(replace(FACTS, virtual=None)) == limits_of(phone)
+
+
+def test_one_slow_row_of_the_clock_in_a_launch_moves_no_median_and_no_verdict() -> None:
+    rows = [canaries(when="between"), canaries(clock=1.2, when="after")]
+    assert judge(trace(rows=rows), PLAN, REFERENCE).validity == "VALID"
+    rows = [canaries(clock=1.2, when="between"), canaries(clock=1.2, when="after")]
+    assert judge(trace(rows=rows), PLAN, REFERENCE).validity == "INVALID"
+
+
+def test_a_core_that_was_idle_at_the_first_sample_did_not_throttle() -> None:
+    speeds = (500_000, 2_800_000, 2_800_000, 2_800_000)
+    rows = [telemetry(500 * at, frequency_khz={"1": khz}) for at, khz in enumerate(speeds)]
+    assert judge(trace(rows=rows), PLAN, REFERENCE).validity == "VALID"
+    rows = [telemetry(500 * at, frequency_khz={"1": khz}) for at, khz in enumerate((2_800_000, *[2_000_000] * 3))]
+    assert "core 1 fell by 29%" in judge(trace(rows=rows), PLAN, REFERENCE).reasons[0]
+
+
+def test_only_a_status_that_somebody_would_notice_lowers_a_launch() -> None:
+    fine = judge(trace(), PLAN, REFERENCE)
+    assert judge_conditions(fine, DeviceState(), ThermalState(status=1)).validity == "VALID"
+    assert "moderate" in judge_conditions(fine, DeviceState(), ThermalState(status=2)).reasons[0]
