@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from edgebench.errors import UsageError
 
+# What a cluster may be called, where there is such a one.
+_NAMES = ("prime", "big", "little")
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 
 
@@ -62,7 +64,12 @@ class Clusters:
         missing = [core for core in cores if core not in self.all]
         if not cores or missing:
             there = ", ".join(f"{name} ({_text(cluster)})" for name, cluster in names.items())
-            problem = f"there is no core {_text(missing)} here" if missing else f"cannot read --cores {text!r}"
+            if missing:
+                problem = f"there is no core {_text(missing)} here"
+            elif text in _NAMES:
+                problem = f"there is no {text} cluster here"
+            else:
+                problem = f"cannot read --cores {text!r}"
             raise UsageError(problem, hint=f"cores that may be used: {_text(self.all)}; clusters: {there}")
         if len(cores) < threads:
             raise UsageError(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgebench.cli import main
 from edgebench.records.schema import json_schemas
 
 REQUIRED = {
@@ -218,13 +218,14 @@ def test_bad_requests_are_one_json_error(
     arguments: list[str],
     status: int,
     code: str,
-    capsys: pytest.CaptureFixture[str],
+    edgebench: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(arguments) == status
-    error = json.loads(capsys.readouterr().out)["error"]
+    told = edgebench(*arguments)
+    assert told.status == status
+    error = json.loads(told.out)["error"]
     assert error["code"] == code
     assert error["hint"]
     assert list(tmp_path.iterdir()) == []

@@ -137,7 +137,7 @@ def test_cores_and_threads_hold_on_the_phone_for_parity_and_launches(
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (("--cores", "prime"), "cannot read --cores 'prime'"),
+        (("--cores", "prime"), "there is no prime cluster"),
         (("--cores", "7"), "no core 7"),
         (("--threads", "9"), "9 threads"),
         (("--cores", "0", "--threads", "2"), "only wait for each other"),

@@ -55,8 +55,8 @@ def test_cores_by_name_and_by_number(machine, text, threads, cores):
 @pytest.mark.parametrize(
     ("machine", "text", "problem"),
     [
-        (PC, "little", "cannot read --cores 'little'"),
-        (PC, "prime", "cannot read --cores 'prime'"),
+        (PC, "little", "there is no little cluster"),
+        (PC, "prime", "there is no prime cluster"),
         (PC, "2", "no core 2 here"),
         (PC, "0-7", "no core 2,3,4,5,6,7 here"),
         (PC, "1-0", "cannot read"),
