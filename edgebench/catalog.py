@@ -83,9 +83,9 @@ _StrictLoader.add_constructor("tag:yaml.org,2002:float", _float)
 
 
 def load_models(folder: Path | None = None) -> dict[str, ModelFamily]:
-    """All model families by name: ours, the person's own, then those in the folders of $EDGEBENCH_MODELS; or those of ``folder``
-    alone.
+    """All model families by name: ours, the person's own, then those in the folders of $EDGEBENCH_MODELS.
 
+    With ``folder`` those of that folder alone.
     Raises InvalidFile with the file and the path to the key that is wrong, also for a variant or family given twice.
     """
     families: dict[str, ModelFamily] = {}
