@@ -117,7 +117,7 @@ def _surroundings(
     # A device elsewhere has its canaries in the harness.
     library = canary_library() if bench.device.platform == "host" else None
     library_path = str(library) if library else None
-    with tempfile.TemporaryDirectory(prefix="edgebench-") as scratch:
+    with bench.changes(), tempfile.TemporaryDirectory(prefix="edgebench-") as scratch:
         probe = canary_probe(bench.launcher, cores, library_path, Path(scratch))
         reference = reference or _reference(cores, probe, bench, clock)
         limits = limits_of(bench.facts)

@@ -32,7 +32,6 @@ RIGHT_MODEL = "plug in the right one, name it with --serial, or use --target and
 _SWEEP_S = 30.0
 # The longest a run says nothing to the device: a launch at its deadline, and what is done between two.
 _SILENCE_S = 120.0
-_PREPARING_S = 900.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Access:
 
 @contextmanager
 def open_bench(target: TargetSpec, emit: Emit, access: Access = Access()) -> Iterator[Bench]:
-    """The device that ``target`` asks for, held until the block ends; settings that were changed are restored then.
+    """The device that ``target`` asks for, held until the block ends.
 
     Raises DeviceNotFound, DeviceUnauthorized, DeviceRefused, DeviceBusy or DeviceLost, and UsageError for what this platform
     cannot do.
@@ -122,12 +121,16 @@ def _open_android(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Be
             emit(Note(f"an earlier run left {len(left)} launch(es) on the device: ended and removed"))
         if restore_left_over(remote):
             emit(Note("an earlier run left settings of the device changed: they are restored"))
-        for said in stack.enter_context(changed(remote, access.settings)):
-            emit(Note(f"changed for this run, restored at its end: {said}"))
-        if access.settings:
-            # Exporting and proving come first: the first launch may be minutes away.
-            renew(remote, lease_s=_PREPARING_S)
         patience = Patience(remote, emit)
+
+        @contextmanager
+        def changes() -> Iterator[None]:
+            with changed(remote, access.settings) as changed_ones:
+                for said in changed_ones:
+                    emit(Note(f"changed for this run, restored at its end: {said}"))
+                if access.settings:
+                    renew(remote, lease_s=_SILENCE_S)
+                yield
 
         def thermometer() -> ThermalState:
             if not patience.ask(lock.renew):
@@ -147,6 +150,7 @@ def _open_android(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Be
             emit=emit,
             launched_from="adb shell",
             settings=access.settings,
+            changes=changes,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,7 +53,8 @@ class Bench:
     """The device and the way to it; what preparing and measuring share.
 
     ``thermometer`` reads the device's sensors and, where others may use it, tells them that it is still in use.
-    ``launched_from`` says who starts the agent there; ``settings`` what was changed on the device for as long as it is open.
+    ``launched_from`` says who starts the agent there; ``settings`` what is changed on the device while it is measured, which
+    is what ``changes`` does and undoes.
     """
 
     device: Device
@@ -62,6 +64,7 @@ class Bench:
     emit: Emit
     launched_from: str = "this machine"
     settings: tuple[str, ...] = ()
+    changes: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 @dataclass

@@ -67,7 +67,8 @@ def test_a_source_that_apt_does_not_get_is_no_fault_of_ours(tmp_path: Path, monk
 
 def test_another_source_under_the_same_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = " ".join(adbd_build.SOURCES)
-    pretend("apt-get", f"for f in {names}; do echo other > $f; done", tmp_path / "bin", monkeypatch)
+    fetches = f'case " $* " in *" source "*) for f in {names}; do echo other > $f; done ;; esac'
+    pretend("apt-get", fetches, tmp_path / "bin", monkeypatch)
     (tmp_path / "scratch").mkdir()
     with pytest.raises(BuildFailed, match="SHA-256"):
         adbd_build.download(tmp_path / "scratch")
