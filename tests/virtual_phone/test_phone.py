@@ -126,7 +126,7 @@ def test_work_heats_the_phone_which_throttles_and_rest_cools_it(server, tmp_path
     with virtual_phone("pixel_8_pro", tmp_path / "phone", acceleration=60) as phone:
         connected = Connected(server, phone)
         connected.start(BUSY)
-        until(lambda: latest(phone).level >= 2)
+        until(lambda: latest(phone).level >= 2 and latest(phone).status > 0)
         hot = latest(phone)
         assert hot.skin_c > 38
         assert int(connected.shell("cat /sys/devices/system/cpu/cpu1/cpufreq/scaling_max_freq")) < 2_800_000

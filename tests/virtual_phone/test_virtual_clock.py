@@ -156,13 +156,14 @@ def test_the_harness_and_its_canaries_slow_down_alike(page, tmp_path):
 
 def test_on_the_slow_phone_a_busy_harness_uses_as_much_cpu_time_as_passes(page, tmp_path):
     page.set_slowdown(2.0)
-    trace = measured(tmp_path / "slow", clocked_harness().path, tmp_path / "clock")
-    rows = [row for row in trace.of(TelemetryRow) if row.cpu_time_ns is not None]
-    wall_ns = rows[-1].t_ns - rows[0].t_ns
-    cpu_ns = rows[-1].cpu_time_ns - rows[0].cpu_time_ns
-    # Were CPU time not stretched it would be half; others on this machine may take a share.
-    assert cpu_ns > 0.6 * wall_ns
-    assert cpu_ns < 1.1 * wall_ns
+    shares = []
+    # Others on this machine may take a share of the core, for one launch or two.
+    while len(shares) < 6 and max(shares, default=0.0) <= 0.6:
+        trace = measured(tmp_path / f"slow{len(shares)}", clocked_harness().path, tmp_path / "clock")
+        rows = [row for row in trace.of(TelemetryRow) if row.cpu_time_ns is not None]
+        shares.append((rows[-1].cpu_time_ns - rows[0].cpu_time_ns) / (rows[-1].t_ns - rows[0].t_ns))
+    # Were CPU time not stretched it would be half at best.
+    assert 0.6 < max(shares) < 1.1
 
 
 def test_without_a_page_the_harness_for_tests_is_the_harness(tmp_path):
