@@ -9,7 +9,7 @@ thermal model slows down. **What is measured on them says something about edgebe
 
 Three rates of simulated time, in simulated seconds per second of this machine:
 
-* ``WORK`` while anything is done: a launch of half a second heats as much as one of 1.5 seconds does;
+* ``WORK`` while anything is done: a launch of half a second heats as one of a second does;
 * ``FAST`` while something only waits: the gate's pauses, idling, being used by somebody else;
 * nil while the twin is measured: to the phone no time passes.
 
@@ -19,6 +19,7 @@ of its clients, and the deadlines of launches, keep this machine's time.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import time
@@ -38,7 +39,7 @@ from edgebench.measure.gate import Gate
 from edgebench.measure.launching import Launched, Subject, Surroundings, launch
 from edgebench.measure.opening import ANDROID_PLACE
 from edgebench.measure.prepare import Bench, Request, prepare
-from edgebench.measure.probe import canary_probe
+from edgebench.measure.probe import Probe, canary_probe
 from edgebench.measure.reference import establish, reference_path
 from edgebench.measure.store import RunStore
 from edgebench.records import CanaryReference, GateLimits, Schedule
@@ -53,7 +54,7 @@ from tests.virtual_phone.phone import VirtualPhone
 from tests.virtual_phone.profiles import PIXEL_8_PRO, PhoneProfile
 from tests.virtual_phone.thermal_model import ThermalParameters, ThermalState
 
-WORK = 3.0
+WORK = 2.0
 FAST = 40.0
 # Somebody else's use of the phone takes minutes of simulated time, and nothing is measured in it.
 EXPOSE = 150.0
@@ -64,13 +65,12 @@ CORE = 1
 SCHEDULE = Schedule(measure_ms=200, canary_every_ms=100, warmup_max_ms=150, settle_max_ms=60)
 # Its status stays 0, as on many phones: edgebench has nothing but temperatures and canaries to go by.
 NO_STATUS: tuple[float | None, ...] = (None,) * 6
-# Between two looks of the thermal model.
-_LOOK_S = 0.02
 _TAIL_BYTES = 400
+_number = itertools.count()
 
 
 class SimulatedClock:
-    """The phone's time. It goes on by ``phone.rate`` simulated seconds a second."""
+    """The phone's time: the thermal model's seconds."""
 
     def __init__(self, phone: VirtualPhone) -> None:
         self._phone = phone
@@ -125,11 +125,18 @@ class SimulatedPhone:
         assert self.at.reference is not None
         return self.at.reference
 
+    def probe(self) -> Probe:
+        """Of its canaries, on the core that is measured."""
+        return canary_probe(self.bench.launcher, (CORE,), None, self.at.store.folder)
+
+    def held_against(self, reference: CanaryReference) -> SimulatedPhone:
+        """The same phone, gated and judged by another reference."""
+        return replace(self, at=replace(self.at, reference=reference))
+
     def gate(self, start_max_c: float, max_wait_s: float = 3600.0) -> Gate:
         """Its gate, in simulated time."""
         limits = GateLimits(start_max_c=start_max_c, max_wait_s=max_wait_s)
-        probe = canary_probe(self.bench.launcher, (CORE,), None, self.at.store.folder)
-        return Gate(limits, self.reference, probe, self.bench.thermometer, self.clock, self.bench.emit)
+        return Gate(limits, self.reference, self.probe(), self.bench.thermometer, self.clock, self.bench.emit)
 
     def launch(self, subject: Subject, schedule: Schedule, *, index: int, gate: Gate | None = None) -> Launched:
         """One launch, as in a run: gate where there is one, then launched and judged."""
@@ -163,6 +170,17 @@ class Pair:
 
     phone: SimulatedPhone
     twin: SimulatedPhone
+
+    def referred(self) -> Pair:
+        """Both held against the twin's canaries of now, while no simulated time passes.
+
+        This machine's clock moves by several percent within minutes, which no phone's does; the twin is cool at all times.
+        """
+        twin = self.twin
+        with self.phone.clock.stopped():
+            path = twin.at.store.folder / "references" / str(next(_number))
+            reference = establish(path, twin.probe(), twin.clock)
+        return Pair(self.phone.held_against(reference), twin.held_against(reference))
 
     def subject(self, model: str) -> Subject:
         """``model`` in ncnn, exported where the cache lacks it and proven on the phone."""

@@ -65,7 +65,7 @@ def draw(order: random.Random, fault: Fault) -> Drawn:
 
 
 def thermal_of(order: random.Random, block: int) -> ThermalParameters:
-    """The set of one block. Even blocks, on which limits are developed, never see a set that is held out."""
+    """The set of one block; even ones never see a set that is held out."""
     chosen = order.choice(DEVELOPMENT if block % 2 == 0 else (*DEVELOPMENT, *HELD_OUT))
     period_s = order.uniform(*PERIODS_S)
     return replace(

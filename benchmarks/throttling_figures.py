@@ -103,6 +103,13 @@ class Case:
         return self.row.truth.taken if self.row.fault == "quota" else self.row.truth.slowdown_most - 1.0
 
     @cached_property
+    def slowed(self) -> float:
+        """What the fault did in truth to the middle iteration (clock), or took of the launch (quota)."""
+        if self.row.truth is None:
+            return 0.0
+        return self.row.truth.taken if self.row.fault == "quota" else self.row.truth.slowdown - 1.0
+
+    @cached_property
     def beside(self) -> CanaryReference | None:
         """The cool device's canaries as its launches before and after read them: the middle of their rows.
 

@@ -35,6 +35,8 @@ BARS = {"raised": 0.95, "unraised": 0.05, "blind": 0.90}
 LAUNCHES = 200
 # The fault took no more than this of an untouched launch.
 UNTOUCHED = 0.01
+# From here on the recording is younger than the rules of validity that it is judged by.
+RULE_BLOCK = 29
 CLOCK_LIMITS = (1.02, 1.025, 1.03, 1.035, 1.04, 1.05)
 BANDS = (("under 1 %", -1.0, 0.01), ("1 to 3 %", 0.01, 0.03), ("3 to 8 %", 0.03, 0.08), ("8 % up", 0.08, 1e9))
 QUANTILES = (0.05, 0.5, 0.95, 0.99)
@@ -95,12 +97,16 @@ def _figures(cases: Sequence[Case]) -> list[str]:
     blind = [case for case in far if case.row.blind]
     untouched = [case for case in unraised if case.touched < UNTOUCHED]
     touched = [case for case in unraised if case.touched >= UNTOUCHED]
+    by_chance = [case for case in raised if case.touched < UNTOUCHED]
     table = [
         ("raised by 3 % or more", f"at least {BARS['raised']:.0%}", marked(raised)),
         ("raised by less than 1 %", f"at most {BARS['unraised']:.0%}", marked(unraised)),
         ("raised by 8 % or more, status stuck at 0 and no zones", f"at least {BARS['blind']:.0%}", marked(blind)),
         ("raised by less than 1 %, and in truth untouched", "", marked(untouched)),
         ("raised by less than 1 %, yet in truth touched for a while", "", marked(touched)),
+        ("raised by 3 % or more, yet in truth untouched", "", marked(by_chance)),
+        ("by the log: slowed by 3 % or more", "", marked([case for case in cases if case.slowed >= RAISED])),
+        ("by the log: slowed by less than 1 %", "", marked([case for case in cases if case.slowed < UNRAISED])),
         ("raised by 1 to 3 %", "", marked(between(cases, UNRAISED, RAISED))),
         ("raised by 3 % or more, idle probes' reference", "", marked(raised, judged_by_probes)),
         ("raised by less than 1 %, idle probes' reference", "", marked(unraised, judged_by_probes)),
@@ -124,21 +130,21 @@ def _by_condition(cases: Sequence[Case]) -> list[str]:
 
 
 def _limits(cases: Sequence[Case]) -> list[str]:
-    """What other limits of the clock canary do, on the half for developing them and on the other."""
+    """What other limits of the clock canary do, on what the rule was developed with and on what was recorded since."""
     table = []
     for limit in CLOCK_LIMITS:
         limits = replace(DEFAULT_LIMITS, clock_suspect=limit)
         cells = []
-        for parity in (0, 1):
-            half = [case for case in cases if case.row.block % 2 == parity]
+        for since in (False, True):
+            half = [case for case in cases if (case.row.block >= RULE_BLOCK) == since]
             for part in (between(half, RAISED), between(half, -1.0, UNRAISED)):
                 cells.append(marked(part, partial(judged, limits=limits)))
         table.append((f"{limit:.3f}" + (", in force" if limit == DEFAULT_LIMITS.clock_suspect else ""), *cells))
-    head = ("clock suspect above", "even: 3 % or more", "even: under 1 %", "odd: 3 % or more", "odd: under 1 %")
+    head = ("clock suspect above", "before: 3 % or more", "before: under 1 %", "since: 3 % or more", "since: under 1 %")
     return [
         "## Limits of the clock canary, both faults",
         "",
-        "Even blocks are for choosing a limit, odd ones (with the sets that are held out) for looking at what was chosen.",
+        f"Blocks before {RULE_BLOCK} were seen when the rule was made (clock by the middle row); those since were not.",
         "",
         _table(table, head),
     ]

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tests.virtual_phone import journal
 from tests.virtual_phone.adbd import ADDRESS
 from tests.virtual_phone.faults import Faults
+from tests.virtual_phone.wire import PublicKey
 
 if TYPE_CHECKING:
     import pytest
@@ -251,11 +252,22 @@ def adb_server(folder: Path) -> Iterator[AdbServer]:
             )
         try:
             if _listens(process, port):
-                yield AdbServer(port, env)
+                server = AdbServer(port, env)
+                # It listens before it has made its keys, which a busy machine takes a second for.
+                eventually(lambda: _is_whole(server.key.with_suffix(".pub")), "the adb server has a key")
+                yield server
                 return
         finally:
             _stop_server(process, env)
     raise RuntimeError(f"the adb server did not start: {log.read_text()[-2000:]}")
+
+
+def _is_whole(public_key: Path) -> bool:
+    try:
+        PublicKey.parse(public_key.read_text())
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _dies_with_parent() -> list[str]:
