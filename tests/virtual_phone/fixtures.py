@@ -230,6 +230,7 @@ def adb_server(folder: Path) -> Iterator[AdbServer]:
     home = folder / "home"
     home.mkdir(parents=True, exist_ok=True)
     log = folder / "adb-server.log"
+    public_key = home / ".android" / "adbkey.pub"
     for _ in range(3):  # somebody else may take the free port first
         port = _free_port()
         env = dict(
@@ -252,10 +253,9 @@ def adb_server(folder: Path) -> Iterator[AdbServer]:
             )
         try:
             if _listens(process, port):
-                server = AdbServer(port, env)
                 # It listens before it has made its keys, which a busy machine takes a second for.
-                eventually(lambda: _is_whole(server.key.with_suffix(".pub")), "the adb server has a key")
-                yield server
+                eventually(lambda: _is_whole(public_key), "the adb server has a key")
+                yield AdbServer(port, env)
                 return
         finally:
             _stop_server(process, env)
