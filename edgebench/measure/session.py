@@ -189,6 +189,8 @@ class Session:
         start_s = self._at.clock.now_s()
         while (waited_s := self._at.clock.now_s() - start_s) < gap_s and not self._out_of_time():
             self._at.emit(Waiting(f"session {number + 1} of {self.record.policy.sessions}", waited_s, gap_s))
+            # It also tells the device that it is still in use: its lock and its settings outlive the pause.
+            self._at.thermometer()
             self._at.clock.sleep_s(min(PAUSE_STEP_S, gap_s - waited_s))
 
     def _left_s(self) -> float | None:

@@ -161,7 +161,7 @@ class RemoteLauncher:
             ran = self._remote.run_script(script, timeout_s=bound_s)
         except CommandTimedOut as late:
             # What is there of its trace says how far it came.
-            with suppress(DeviceRefused):
+            with suppress(DeviceRefused, TransferFailed):
                 self._remote.pull(there.trace_path, trace_path)
             said_path.write_text(late.output[-_SAID_CHARACTERS:], encoding="utf-8")
             return finished_trace(plan, trace_path, Ending(0, True, bound_s, late.output.strip(), said_path))
@@ -169,7 +169,7 @@ class RemoteLauncher:
         # A harness that could not start wrote none; what it said is told then.
         with suppress(DeviceRefused):
             self._moving(lambda: self._remote.pull(there.trace_path, trace_path))
-        status = ran.status if ran.status < 128 else 128 - ran.status
+        status = ran.status if ran.status <= 128 else 128 - ran.status
         trace = finished_trace(plan, trace_path, Ending(status, False, bound_s, ran.output.strip(), said_path))
         return self._with_outputs(trace, here)
 
