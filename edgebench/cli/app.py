@@ -157,6 +157,9 @@ def _deafen() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.default_int_handler:
             signal.signal(number, signal.SIG_IGN)
+    # A Ctrl-C that fell into code compiled from a string, as an import's dataclasses are, is remembered by CPython: at its end
+    # `python -m` kills itself by SIGINT, also where the Ctrl-C was caught. The next such code makes it forget.
+    exec("")  # noqa: S102  (empty)
 
 
 def _report(error: Exception | KeyboardInterrupt, *, as_json: bool) -> int:

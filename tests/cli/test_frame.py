@@ -200,3 +200,21 @@ sys.exit(app.main(["fake"]))
     done = process("-c", program)
     assert done.returncode == status
     assert "Traceback" not in done.stderr and ("error: " in done.stderr) == (status != 6)
+
+
+def test_a_ctrl_c_during_an_import_is_status_130_too(process, tmp_path):
+    (tmp_path / "interrupted.py").write_text("""
+import sys, types
+import click
+from edgebench.cli import app
+
+@click.command()
+def command():
+    exec("raise KeyboardInterrupt")
+
+sys.modules["fake"] = types.SimpleNamespace(command=command)
+app.VERBS["fake"] = app.Verb("fake", "")
+sys.exit(app.main(["fake"]))
+""")
+    done = process("-m", "interrupted", cwd=tmp_path)
+    assert done.returncode == 130 and "error: interrupted" in done.stderr
