@@ -19,7 +19,6 @@ of its clients, and the deadlines of launches, keep this machine's time.
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import time
@@ -29,6 +28,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgebench.cli.progress import progress
@@ -39,7 +39,7 @@ from edgebench.measure.gate import Gate
 from edgebench.measure.launching import Launched, Subject, Surroundings, launch
 from edgebench.measure.opening import ANDROID_PLACE
 from edgebench.measure.prepare import Bench, Request, prepare
-from edgebench.measure.probe import Probe, canary_probe
+from edgebench.measure.probe import Probe, Probed, canary_probe
 from edgebench.measure.reference import establish, reference_path
 from edgebench.measure.store import RunStore
 from edgebench.records import CanaryReference, GateLimits, Schedule
@@ -66,7 +66,6 @@ SCHEDULE = Schedule(measure_ms=200, canary_every_ms=100, warmup_max_ms=150, sett
 # Its status stays 0, as on many phones: edgebench has nothing but temperatures and canaries to go by.
 NO_STATUS: tuple[float | None, ...] = (None,) * 6
 _TAIL_BYTES = 400
-_number = itertools.count()
 
 
 class SimulatedClock:
@@ -129,15 +128,6 @@ class SimulatedPhone:
         """Of its canaries, on the core that is measured."""
         return canary_probe(self.bench.launcher, (CORE,), None, self.at.store.folder)
 
-    def held_against(self, reference: CanaryReference) -> SimulatedPhone:
-        """The same phone, gated and judged by another reference."""
-        return replace(self, at=replace(self.at, reference=reference))
-
-    def gate(self, start_max_c: float, max_wait_s: float = 3600.0) -> Gate:
-        """Its gate, in simulated time."""
-        limits = GateLimits(start_max_c=start_max_c, max_wait_s=max_wait_s)
-        return Gate(limits, self.reference, self.probe(), self.bench.thermometer, self.clock, self.bench.emit)
-
     def launch(self, subject: Subject, schedule: Schedule, *, index: int, gate: Gate | None = None) -> Launched:
         """One launch, as in a run: gate where there is one, then launched and judged."""
         at = replace(self.at, gate=gate)
@@ -171,16 +161,28 @@ class Pair:
     phone: SimulatedPhone
     twin: SimulatedPhone
 
-    def referred(self) -> Pair:
-        """Both held against the twin's canaries of now, while no simulated time passes.
+    def gate(self, start_max_c: float, max_wait_s: float = 3600.0) -> Gate:
+        """The phone's gate, in simulated time; its canaries are held against the twin's of the same moment.
 
-        This machine's clock moves by several percent within minutes, which no phone's does; the twin is cool at all times.
+        This machine's own clock moves by several percent within seconds, which no phone's does.
         """
-        twin = self.twin
-        with self.phone.clock.stopped():
-            path = twin.at.store.folder / "references" / str(next(_number))
-            reference = establish(path, twin.probe(), twin.clock)
-        return Pair(self.phone.held_against(reference), twin.held_against(reference))
+        limits = GateLimits(start_max_c=start_max_c, max_wait_s=max_wait_s)
+        phone, reference = self.phone, self.phone.reference
+        mine, twins = phone.probe(), self.twin.probe()
+
+        def probe() -> Probed:
+            with phone.clock.stopped():
+                beside = twins().row
+            seen = mine()
+            row = msgspec.structs.replace(
+                seen.row,
+                clock_ns=round(seen.row.clock_ns * reference.clock_ns / beside.clock_ns),
+                throughput_ns=round(seen.row.throughput_ns * reference.throughput_ns / beside.throughput_ns),
+                memory_ns=round(seen.row.memory_ns * reference.memory_ns / beside.memory_ns),
+            )
+            return replace(seen, row=row)
+
+        return Gate(limits, reference, probe, phone.bench.thermometer, phone.clock, phone.bench.emit)
 
     def subject(self, model: str) -> Subject:
         """``model`` in ncnn, exported where the cache lacks it and proven on the phone."""
