@@ -168,13 +168,17 @@ def _report(error: Exception | KeyboardInterrupt, *, as_json: bool) -> int:
         click.echo(error.ctx.get_help(), err=True)
         return EXIT_USAGE
     code, message, hint, status = _describe(error)
+    notes = _notes(error)
     _deafen()
     try:
         click.echo(f"error: {message}", err=True)
+        for note in notes:
+            click.echo(f"note: {note}", err=True)
         if hint:
             click.echo(f"hint: {hint}", err=True)
         if as_json and not document_printed():
-            print_json({"error": {"code": code, "message": message, "hint": hint}})
+            document = {"code": code, "message": message, "hint": hint, **({"notes": notes} if notes else {})}
+            print_json({"error": document})
             sys.stdout.flush()
     except BrokenPipeError:
         _discard_stdout()
@@ -196,6 +200,15 @@ def _describe(error: Exception | KeyboardInterrupt) -> tuple[str, str, str, int]
         return "os", f"{error.filename}: {error.strerror}", "check the path and its permissions", EXIT_ERROR
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return "internal", f"internal error: {text}", "run again with --debug to see where, and report it", EXIT_ERROR
+
+
+def _notes(error: BaseException | None) -> list[str]:
+    """What was noted on a failure, and on what it came from, while it passed: what could not be put away, above all."""
+    notes: list[str] = []
+    while error is not None:
+        notes += getattr(error, "__notes__", ())
+        error = error.__cause__
+    return notes
 
 
 def _discard_stdout() -> None:

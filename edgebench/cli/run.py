@@ -11,7 +11,7 @@ from edgebench.cli.progress import progress
 from edgebench.errors import UsageError
 
 # What --resume may be given with: where the run is, and how it is shown.
-RESUME_TAKES = {"resume", "runs_dir", "as_json", "depth", "strict", "wait"}
+RESUME_TAKES = {"resume", "runs_dir", "as_json", "depth", "strict", "wait", "serial"}
 
 
 @click.command("run")
@@ -52,7 +52,7 @@ def command(
     """
     from edgebench.measure.measuring import measure
     from edgebench.measure.measuring import resume as go_on
-    from edgebench.measure.opening import Access, open_bench
+    from edgebench.measure.opening import Access, on_serial, open_bench
     from edgebench.measure.store import find_run
 
     if bool(models) == bool(resume):
@@ -66,7 +66,8 @@ def command(
             store = find_run(flags.runs_dir, resume)
             begun = store.load()
             access = Access(wait=flags.wait, settings=begun.series[0].identity.settings)
-            with open_bench(begun.target, emit, access) as bench:
+            # A phone on a network may have another port by now; that it is the same phone is checked.
+            with open_bench(on_serial(begun.target, flags.serial), emit, access) as bench:
                 record = go_on(store, bench)
         else:
             with bench_of(flags, emit) as bench:

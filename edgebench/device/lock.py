@@ -1,9 +1,9 @@
 """One device, one user: a lock on this computer and one on the device itself, both with their owner and age.
 
 This computer's lock is the kernel's (flock): it dies with its process. The device's is a symbolic link, whose creation is
-atomic and whose target names the owner; a *lease* file beside it tells when the owner was last there. Both ages are read
-on the device's own clock. A lock whose lease is older than ``STALE_S`` is moved aside by name, so that of two who find it
-only one breaks it.
+atomic and whose target names the owner; a *lease* file beside it tells when the owner was last there, by the device's
+uptime: its wall clock jumps when a network sets it. A lock whose lease is older than ``STALE_S`` is moved aside by name, so
+that of two who find it only one breaks it.
 """
 
 from __future__ import annotations
@@ -16,23 +16,30 @@ import secrets
 import shlex
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import IO, Protocol
 from urllib.parse import quote, unquote
 
 from edgebench.errors import DeviceBusy, DeviceError
 from edgebench.events import Emit, Note, Waiting
 from edgebench.files import state_root
+from edgebench.transport.base import device_said_no
 from edgebench.transport.remote import Ran
 
-# Longer than anything an owner does without looking after its lock: an export between two launches takes a minute.
-STALE_S = 300
+# Longer than anything an owner does without looking after its lock: the export of a large model takes some minutes.
+STALE_S = 600
 # How long a second run waits for the first.
 WAIT_MAX_S = 3600.0
 _POLL_S = 2.0
 _COMMAND_S = 15.0
+# The device's own time: since which start, and for how many seconds. The wall clock only where it does not tell.
+_CLOCK = (
+    "up=; boot=; { read -r up idle < /proc/uptime; read -r boot < /proc/sys/kernel/random/boot_id; } 2>/dev/null\n"
+    'up=${up%.*}; [ -n "$up" ] || up=$(date +%s); boot=${boot:-unknown}'
+)
 
 
 class Shell(Protocol):
@@ -44,12 +51,14 @@ class Shell(Protocol):
 
 @dataclass(frozen=True)
 class Owner:
-    """Who holds a device. ``token`` tells two runs of one process apart."""
+    """Who holds a device. ``token`` tells two runs of one process apart; ``pid`` is a number on ``machine`` alone, see
+    ``this_machine``."""
 
     token: str
     user: str
     host: str
     pid: int
+    machine: str = ""
 
     def __str__(self) -> str:
         """For a message."""
@@ -58,7 +67,24 @@ class Owner:
 
 def this_owner() -> Owner:
     """This process."""
-    return Owner(secrets.token_hex(8), getpass.getuser(), socket.gethostname(), os.getpid())
+    return Owner(secrets.token_hex(8), _user(), socket.gethostname(), os.getpid(), this_machine())
+
+
+def this_machine() -> str:
+    """Where this process's number means this process: this start of this kernel, in this container; empty where that is not
+    told. A host name will not do: two computers may have the same."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"user {os.getuid()}"
 
 
 class DeviceLock:
@@ -66,51 +92,68 @@ class DeviceLock:
 
     def __init__(self, shell: Shell, folder: str, owner: Owner) -> None:
         self._shell = shell
-        self._owner = owner
-        self._text = quote(json.dumps([owner.token, owner.user, owner.host, owner.pid]), safe="")
+        self._text = quote(json.dumps(astuple(owner)), safe="")
         self._lock = shlex.quote(f"{folder}/lock")
         self._lease = shlex.quote(f"{folder}/lease")
         self._aside = shlex.quote(f"{folder}/lock.{owner.token}")
         self._folder = shlex.quote(folder)
+        new = shlex.quote(f"{folder}/lease.{owner.token}")
+        self._seen = f'{{ echo "$boot $up {owner.token}" > {new} && mv -f {new} {self._lease}; }}'
 
     def try_acquire(self) -> str | None:
-        """None where it is held now by us, else who holds it and since when. A stale lock is broken on the way."""
-        said = self._say(
+        """None where it is held now by us, else who holds it and since when. A stale lock is broken on the way.
+
+        Raises DeviceFull or DeviceRefused where the device lets nothing be written there.
+        """
+        ran = self._run(
+            f"{_CLOCK}\n"
             f"mkdir -p {self._folder} || exit 1\n"
-            f"if ln -s {self._text} {self._lock} 2>/dev/null; then touch {self._lease} && echo taken; exit; fi\n"
-            f'holder=$(readlink {self._lock}) && echo "holder $holder"\n'
-            f"now=$(date +%s)\n"
-            f'for file in {self._lock} {self._lease}; do [ -e "$file" ] || [ -L "$file" ] || continue\n'
-            'echo "age $((now - $(stat -c %Y "$file")))"; done'
+            f"take() {{ ln -s {self._text} {self._lock} && {{ {self._seen} || {{ rm -f {self._lock}; return 1; }}; }}; }}\n"
+            "if said=$(take 2>&1); then echo taken; exit 0; fi\n"
+            # It may have been given up just now; where it is not there and cannot be made, the folder is at fault.
+            f"if [ ! -L {self._lock} ] && said=$(take 2>&1); then echo taken; exit 0; fi\n"
+            f'[ -L {self._lock} ] || {{ echo "$said"; exit 1; }}\n'
+            f'echo "holder $(readlink {self._lock})"\n'
+            'echo "now $boot $up"\n'
+            f'lease=; {{ read -r lease < {self._lease}; }} 2>/dev/null; echo "lease $lease"\n'
+            f'echo "made $(stat -c %Y {self._lock} 2>/dev/null) $(date +%s)"'
         )
+        if ran.status != 0:
+            raise device_said_no(f"lock the device in {self._folder}", ran.output)
+        lines = [line.partition(" ") for line in ran.output.splitlines()]
+        said = {key: value for key, _, value in lines}
         if "taken" in said:
             return None
-        ages = [int(line[4:]) for line in said if line.startswith("age ") and line[4:].lstrip("-").isdigit()]
-        holder = next((line[7:] for line in said if line.startswith("holder ")), "")
-        owner = _parsed(holder)
-        if holder and ((ages and min(ages) > STALE_S) or (owner is not None and _is_gone(owner))):
+        holder = said.get("holder", "")
+        owner, age_s = _parsed(holder), _age_s(said, _parsed(holder))
+        if holder and ((age_s is not None and age_s > STALE_S) or (owner is not None and _is_gone(owner))):
             self._break(holder)
-        return f"{owner or 'somebody'}, last seen {max(min(ages), 0)} s ago" if ages else "another run"
+        if age_s is None:
+            return "another run"
+        return f"{owner or 'somebody'}, last seen {max(age_s, 0)} s ago (after {STALE_S} s it is given up)"
 
     def renew(self) -> bool:
         """Says that the owner is still there; False where the lock is no longer ours."""
-        return "ours" in self._say(f'[ "$(readlink {self._lock})" = {self._text} ] && touch {self._lease} && echo ours')
+        ran = self._run(f'{_CLOCK}\n[ "$(readlink {self._lock})" = {self._text} ] || exit 0\n{self._seen} && echo ours')
+        if ran.status != 0:
+            raise device_said_no(f"renew the lock in {self._folder}", ran.output)
+        return "ours" in ran.output.split()
 
     def release(self) -> None:
         """Gives it up where it is ours."""
-        self._say(f'[ "$(readlink {self._lock})" = {self._text} ] && rm -f {self._lock} {self._lease}')
+        self._run(f'[ "$(readlink {self._lock})" = {self._text} ] && rm -f {self._lock} {self._lease}')
 
     def _break(self, holder: str) -> None:
         """Moves the lock of ``holder`` away; what was moved by mistake, since somebody was quicker, is put back."""
-        self._say(
+        self._run(
             f'[ "$(readlink {self._lock})" = {shlex.quote(holder)} ] || exit 0\n'
             f"mv {self._lock} {self._aside} || exit 0\n"
             f"moved=$(readlink {self._aside}); rm -f {self._aside}\n"
             f'[ "$moved" = {shlex.quote(holder)} ] || ln -s "$moved" {self._lock}'
         )
 
-    def _say(self, script: str) -> list[str]:
-        return self._shell.run_script(script, timeout_s=_COMMAND_S).output.splitlines()
+    def _run(self, script: str) -> Ran:
+        return self._shell.run_script(script, timeout_s=_COMMAND_S)
 
 
 @contextmanager
@@ -186,15 +229,33 @@ def _try_host(file: IO[str], owner: Owner) -> str | None:
 def _parsed(holder: str) -> Owner | None:
     """None where it is not what an edgebench wrote."""
     try:
-        token, user, host, pid = json.loads(unquote(holder))
-        return Owner(str(token), str(user), str(host), int(pid))
+        token, user, host, pid, machine = json.loads(unquote(holder))
+        return Owner(str(token), str(user), str(host), int(pid), str(machine))
     except (ValueError, TypeError):
+        return None
+
+
+def _age_s(said: Mapping[str, str], owner: Owner | None) -> int | None:
+    """For how long ``owner`` was not seen, None where the device does not tell."""
+    try:
+        boot, now_s = said["now"].split()
+        try:
+            lease_boot, lease_s, token = said["lease"].split()
+        except ValueError:
+            token = ""
+        if owner is None or token != owner.token:
+            # Its first lease is not written yet, or it is not ours at all: the link itself is as old.
+            made_s, wall_s = said["made"].split()
+            return int(wall_s) - int(made_s)
+        # Started again since then, the device was on for that long at least without a word from the owner.
+        return int(now_s) - int(lease_s) if lease_boot == boot else int(now_s)
+    except (KeyError, ValueError):
         return None
 
 
 def _is_gone(owner: Owner) -> bool:
     """Whether it was a process of this computer that has ended: its lock need not grow old."""
-    if owner.host != socket.gethostname():
+    if not owner.machine or owner.machine != this_machine():
         return False
     try:
         os.kill(owner.pid, 0)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgebench.catalog import resolve_target
 from edgebench.device.base import Device
 from edgebench.device.host import HostDevice
-from edgebench.errors import DeviceError, EdgebenchError, NotInstalled
+from edgebench.errors import EdgebenchError, NotInstalled
 from edgebench.events import Emit, Note, StageStarted
-from edgebench.measure.opening import connected, on_serial
 from edgebench.records import DeviceFacts, Reading
 
 
@@ -27,11 +25,16 @@ class Found:
 
 
 def inventory(emit: Emit) -> tuple[Found, ...]:
-    """This machine, and every phone that adb lists. A phone that fails to answer is listed with what it said."""
+    """This machine, and every phone that adb lists. A phone that fails to answer is listed with what it said.
+
+    Nothing is connected, waited for or tried again: what is looked at stays as it is.
+    """
+    from edgebench.device.android.device import AndroidDevice
+    from edgebench.transport.adb import AdbChannel, list_devices, unusable
+    from edgebench.transport.remote import Remote
+
     found = [_described(None, HostDevice())]
     try:
-        from edgebench.transport.adb import list_devices
-
         listed = list_devices()
     except NotInstalled as error:
         emit(Note(f"{error.message}: phones are not listed ({error.hint})"))
@@ -39,10 +42,12 @@ def inventory(emit: Emit) -> tuple[Found, ...]:
     for device in listed:
         emit(StageStarted("device", device.serial))
         try:
-            with connected(on_serial(resolve_target("android"), device.serial), emit) as (_, phone):
-                found.append(_described(device.serial, phone))
+            if device.state != "device":
+                raise unusable(device)
+            phone = AndroidDevice(Remote(AdbChannel(device.serial)), device.serial)
+            found.append(_described(device.serial, phone))
         except EdgebenchError as error:
-            state = device.state if device.state != "device" or not isinstance(error, DeviceError) else error.code
+            state = error.code if device.state == "device" else device.state
             found.append(Found(device.serial, state, mend=f"{error.message}; {error.hint}"))
     return tuple(found)
 

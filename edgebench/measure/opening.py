@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -106,7 +107,7 @@ def connected(target: TargetSpec, emit: Emit) -> Iterator[tuple[Remote, AndroidD
 
 @contextmanager
 def _open_android(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Bench]:
-    from edgebench.device.android.settings import changed, renew, restore_left_over
+    from edgebench.device.android.settings import Changed, changed, restore_left_over
     from edgebench.transport.patience import Patience
 
     with ExitStack() as stack:
@@ -122,24 +123,29 @@ def _open_android(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Be
         if restore_left_over(remote):
             emit(Note("an earlier run left settings of the device changed: they are restored"))
         patience = Patience(remote, emit)
+        held: Changed | None = None
 
         @contextmanager
         def changes() -> Iterator[None]:
-            with changed(remote, access.settings) as changed_ones:
-                for said in changed_ones:
+            nonlocal held
+            with changed(remote, access.settings, emit=emit) as held:
+                for said in held.said:
                     emit(Note(f"changed for this run, restored at its end: {said}"))
-                if access.settings:
-                    renew(remote, lease_s=_SILENCE_S)
+                held.renew(_SILENCE_S)
                 yield
+            held = None
 
-        def thermometer() -> ThermalState:
+        def keep() -> None:
             if not patience.ask(lock.renew):
                 raise DeviceBusy(
                     "another run took the device: this one was not seen there for too long",
                     hint="finished launches are saved; go on with: edgebench run --resume last",
                 )
-            if access.settings:
-                patience.ask(lambda: renew(remote, lease_s=_SILENCE_S))
+
+        def thermometer() -> ThermalState:
+            keep()
+            if held is not None:
+                patience.ask(partial(held.renew, _SILENCE_S))
             return device.thermal_state()
 
         yield Bench(
@@ -147,6 +153,7 @@ def _open_android(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Be
             facts=facts,
             launcher=RemoteLauncher(remote, patience, ANDROID_PLACE, abi, emit, verify_files=access.verify_files),
             thermometer=thermometer,
+            keep=keep,
             emit=emit,
             launched_from="adb shell",
             settings=access.settings,

@@ -52,7 +52,8 @@ class Request:
 class Bench:
     """The device and the way to it; what preparing and measuring share.
 
-    ``thermometer`` reads the device's sensors and, where others may use it, tells them that it is still in use.
+    ``thermometer`` reads the device's sensors. It and ``keep`` tell others who may use the device that it is still in use;
+    never more than device.lock.STALE_S may pass without.
     ``launched_from`` says who starts the agent there; ``settings`` what is changed on the device while it is measured, which
     is what ``changes`` does and undoes.
     """
@@ -62,6 +63,7 @@ class Bench:
     launcher: Launcher
     thermometer: Callable[[], ThermalState]
     emit: Emit
+    keep: Callable[[], None] = lambda: None
     launched_from: str = "this machine"
     settings: tuple[str, ...] = ()
     changes: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -156,6 +158,7 @@ class _Preparation:
         from edgebench.export.pipeline import obtain
 
         request, bench = self.request, self.bench
+        bench.keep()
         artifact, folder = obtain(
             self.model,
             format=runtime.format,
@@ -168,6 +171,7 @@ class _Preparation:
         )
         # A file has the precision that it has, whatever was asked for.
         runtime.check_precision(artifact.precision, bench.facts.machine)
+        bench.keep()
         fidelity = with_parity(
             artifact,
             folder,

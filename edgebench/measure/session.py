@@ -54,12 +54,12 @@ class Session:
             if policy.profile:
                 for index in range(len(self.record.series)):
                     self._profile(index)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             self._save(state="interrupted", ended_utc=self._at.clock.utc())
             raise Interrupted(
                 "interrupted; every finished launch is saved",
                 hint=f"go on with: edgebench run --resume {self.record.run_id}",
-            ) from None
+            ) from stop
         except Exception:
             self._save(state="interrupted", ended_utc=self._at.clock.utc())
             raise

@@ -119,11 +119,12 @@ def pick(listing: Listing, serial: str | None) -> Listed:
     else:
         found = list(devices)
     if found[0].state != "device":
-        raise _unusable(found[0])
+        raise unusable(found[0])
     return found[0]
 
 
-def _unusable(device: Listed) -> EdgebenchError:
+def unusable(device: Listed) -> EdgebenchError:
+    """Why a device that is listed cannot be used, with the mend."""
     if device.state in ("recovery", "rescue", "sideload", "bootloader"):
         return DeviceNotFound(
             f"{device.serial} is in {device.state} mode", hint="start Android on it, for example by: adb reboot"
@@ -147,7 +148,7 @@ def _connect(address: str, timeout_s: float = _CONNECT_S) -> None:
             break
         client.ask(["disconnect", address], timeout_s=_ASK_S, device=address, answered=False)
     if "connected to" in said and state:
-        raise _unusable(Listed(address, state))
+        raise unusable(Listed(address, state))
     raise adb_error(said, address, answered=False)
 
 

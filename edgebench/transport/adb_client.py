@@ -9,7 +9,7 @@ import selectors
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
 from edgebench.errors import DeviceError
@@ -44,7 +44,7 @@ class Client:
                     f"adb {arguments[0]} did not answer in {timeout_s:.0f} s",
                     hint="run: adb kill-server, then try again",
                 )
-            status = process.wait(_REAP_S)
+            status = _status(process)
         text = said.decode("utf-8", "replace")
         if status != 0:
             raise adb_error(text, device, answered=answered)
@@ -57,7 +57,7 @@ class Client:
             sinks = {_descriptor(process.stdout): on_bytes, _descriptor(process.stderr): said.extend}
             if not pump(sinks, time.monotonic() + timeout_s):
                 return False
-            status = process.wait(_REAP_S)
+            status = _status(process)
         if status != 0:
             raise adb_error(said.decode("utf-8", "replace"), self._device, answered=True)
         return True
@@ -87,7 +87,7 @@ class Client:
                 there = -1
                 if not pump({here: take}, time.monotonic() + timeout_s):
                     return False
-                status = process.wait(_REAP_S)
+                status = _status(process)
         finally:
             for descriptor in (here, there):
                 if descriptor >= 0:
@@ -115,10 +115,22 @@ class Client:
             yield process
         finally:
             process.kill()
-            process.wait(_REAP_S)
+            # One that not even this ends hangs in the kernel, over a USB port above all.
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_REAP_S)
             for pipe in (process.stdout, process.stderr):
                 if pipe is not None:
                     pipe.close()
+
+
+def _status(process: subprocess.Popen[bytes]) -> int:
+    """Of a client that has said all it will."""
+    try:
+        return process.wait(_REAP_S)
+    except subprocess.TimeoutExpired:
+        raise DeviceError(
+            f"adb closed its output and did not end within {_REAP_S:.0f} s", hint="run: adb kill-server, then try again"
+        ) from None
 
 
 def _descriptor(pipe: IO[bytes] | None) -> int:

@@ -19,12 +19,14 @@ from edgebench.transport.base import device_said_no
 
 @dataclass(frozen=True)
 class _Rule:
-    """``error`` None: DeviceLost for a device that answered before, else DeviceNotFound."""
+    """``error`` None: DeviceLost for a device that answered before, else DeviceNotFound. ``passing``: of one that answered
+    before it only says that it was plugged in again just now."""
 
     pattern: str
     error: type[DeviceError] | None
     message: str
     hint: str
+    passing: bool = False
 
 
 ALLOW = (
@@ -53,7 +55,14 @@ _RULES = (
         "run: adb kill-server, then adb start-server, and read what it says; another program may hold its port (5037)",
     ),
     _Rule(
-        r"unauthorized|still authorizing|failed to authenticate|device authorizing",
+        r"still authorizing|device authorizing",
+        DeviceUnauthorized,
+        "{device} does not trust this computer yet",
+        ALLOW,
+        passing=True,
+    ),
+    _Rule(
+        r"unauthorized|failed to authenticate",
         DeviceUnauthorized,
         "{device} does not trust this computer yet",
         ALLOW,
@@ -64,6 +73,7 @@ _RULES = (
         "this computer's rules do not let you open {device}",
         "install the udev rules (Debian: android-sdk-platform-tools-common), join the group plugdev, log in again, "
         "plug the device in again",
+        passing=True,
     ),
     _Rule(
         r"more than one (device|emulator)",
@@ -131,7 +141,10 @@ def adb_error(said: str, device: str, *, answered: bool, what: str = "") -> Edge
     # Of a copy only the reason: the names of files hold any words.
     for rule in _RULES:
         if re.search(rule.pattern, reason, re.IGNORECASE):
-            error = rule.error or (DeviceLost if answered else DeviceNotFound)
+            if answered and (rule.error is None or rule.passing):
+                error: type[DeviceError] = DeviceLost
+            else:
+                error = rule.error or DeviceNotFound
             return error(rule.message.format(device=device, said=reason), hint=rule.hint)
     if what:
         return device_said_no(what, reason)

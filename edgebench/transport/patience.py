@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from edgebench.errors import DeviceLost
+from edgebench.errors import CommandTimedOut, DeviceLost
 from edgebench.events import Emit, Note, Waiting
 from edgebench.transport.remote import Ran
 
@@ -75,8 +75,20 @@ class PatientShell:
 
     def run_script(self, script: str, /, *, timeout_s: float = 15.0) -> Ran:
         """See Remote.run_script; asked again when the device was lost."""
-        return self._patience.ask(lambda: self._remote.run_script(script, timeout_s=timeout_s))
+        return self._answer(lambda: self._remote.run_script(script, timeout_s=timeout_s))
 
     def run(self, argv: Sequence[str], *, timeout_s: float = 15.0) -> Ran:
         """See Remote.run; asked again when the device was lost."""
-        return self._patience.ask(lambda: self._remote.run(argv, timeout_s=timeout_s))
+        return self._answer(lambda: self._remote.run(argv, timeout_s=timeout_s))
+
+    def _answer(self, question: Callable[[], Ran]) -> Ran:
+        def heard() -> Ran:
+            try:
+                return question()
+            except CommandTimedOut as late:
+                if late.output.strip():
+                    raise
+                # A link that is stuck must not read as a phone that has no sensors.
+                raise DeviceLost(f"the device says nothing: {late.message}", hint=late.hint) from late
+
+        return self._patience.ask(heard)

@@ -117,6 +117,15 @@ def test_an_interrupt_is_status_130_with_a_way_to_go_on(edgebench, fake_verb, er
     assert "hint: " in done.err
 
 
+def test_what_was_noted_on_a_failure_while_it_passed_is_told(edgebench, fake_verb):
+    stop = KeyboardInterrupt()
+    stop.add_note("the launch's folder stays on the device")
+    fake_verb(raising(stop))
+    done = edgebench("fake", "--json")
+    assert "note: the launch's folder stays on the device\n" in done.err
+    assert json.loads(done.out)["error"]["notes"] == ["the launch's folder stays on the device"]
+
+
 def test_an_unforeseen_failure_hides_its_traceback_until_debug(edgebench, fake_verb):
     fake_verb(raising(ZeroDivisionError("by nothing")))
     done = edgebench("fake", "--json")

@@ -87,7 +87,8 @@ def test_a_cable_pulled_for_good_keeps_the_run_which_is_gone_on_with_later(
     assert "interrupted" in shown.out + shown.err
 
     xiaomi.put_right()
-    resumed = edgebench("run", "--resume", "last", "--runs-dir", str(runs), "--json")
+    serial = ("--serial", xiaomi.phone.serial)
+    resumed = edgebench("run", "--resume", "last", *serial, "--runs-dir", str(runs), "--json")
     assert resumed.status == 0, resumed.err
     assert json.loads(resumed.out)["results"][0]["launches"] == 3
     assert [launch.validity for launch in the_record(runs).series[0].launches] == ["VALID"] * 3

@@ -13,8 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from edgebench.device.lock import STALE_S, DeviceLock, Owner, leftover_launches, locked, sweep_script
-from edgebench.errors import DeviceBusy, DeviceLost
+from edgebench.device.lock import (
+    STALE_S,
+    DeviceLock,
+    Owner,
+    leftover_launches,
+    locked,
+    sweep_script,
+    this_machine,
+    this_owner,
+)
+from edgebench.errors import DeviceBusy, DeviceError, DeviceLost, DeviceRefused
 from edgebench.events import Event, Note, Waiting, ignore
 from edgebench.transport.remote import Ran
 from tests.device.local_shell import LocalShell
@@ -33,9 +42,13 @@ def lock(folder: str, owner: Owner) -> DeviceLock:
 
 
 def grow_old(folder: str, seconds: float) -> None:
+    """By the device's uptime, and by its wall clock for what has no lease."""
+    lease = Path(folder, "lease")
+    if lease.exists():
+        boot, uptime_s, token = lease.read_text().split()
+        lease.write_text(f"{boot} {int(uptime_s) - round(seconds)} {token}\n")
     then = time.time() - seconds
-    for name in ("lock", "lease"):
-        os.utime(f"{folder}/{name}", (then, then), follow_symlinks=False)
+    os.utime(f"{folder}/lock", (then, then), follow_symlinks=False)
 
 
 def test_the_second_is_told_who_holds_the_device_and_since_when(folder):
@@ -88,10 +101,94 @@ def test_the_lock_of_a_process_of_this_computer_that_ended_need_not_grow_old(fol
     gone = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
     )
-    lock(folder, Owner("cccc", "ann", socket.gethostname(), int(gone.stdout))).try_acquire()
+    lock(folder, Owner("cccc", "ann", socket.gethostname(), int(gone.stdout), this_machine())).try_acquire()
     second = lock(folder, ALSO_ELSEWHERE)
     assert second.try_acquire() is not None
     assert second.try_acquire() is None
+
+
+def test_a_process_number_of_another_computer_of_the_same_name_means_nothing_here(folder):
+    gone = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
+    )
+    lock(folder, Owner("cccc", "ann", socket.gethostname(), int(gone.stdout), "another boot")).try_acquire()
+    second = lock(folder, ALSO_ELSEWHERE)
+    assert second.try_acquire() is not None
+    assert second.try_acquire() is not None, "it was not broken"
+
+
+def test_a_wall_clock_that_jumps_neither_ages_a_lock_nor_keeps_it_young(folder):
+    lock(folder, ELSEWHERE).try_acquire()
+    second = lock(folder, ALSO_ELSEWHERE)
+    for years in (-1, 1):
+        then = time.time() + years * 365 * 86400
+        for name in ("lock", "lease"):
+            os.utime(f"{folder}/{name}", (then, then), follow_symlinks=False)
+        held = second.try_acquire()
+        assert held is not None and held.split("last seen ")[1].startswith(("0 s", "1 s"))
+    lease = Path(folder, "lease")
+    boot, uptime_s, token = lease.read_text().split()
+    lease.write_text(f"{boot} {int(uptime_s) - STALE_S - 1} {token}\n")
+    assert second.try_acquire() is not None
+    assert second.try_acquire() is None
+
+
+def test_an_owner_that_has_not_written_its_first_lease_is_not_taken_for_the_one_before(folder):
+    lock(folder, ELSEWHERE).try_acquire()
+    grow_old(folder, STALE_S + 1)
+    Path(folder, "lock").unlink()
+    lock(f"{folder}-2", ALSO_ELSEWHERE).try_acquire()
+    Path(folder, "lock").symlink_to(Path(f"{folder}-2", "lock").readlink())
+    third = lock(folder, Owner("cccc", "eve", "a-fourth", 3))
+    assert third.try_acquire() is not None
+    assert third.try_acquire() is not None, "it was not broken"
+
+
+def test_a_device_that_was_started_again_was_without_its_owner_since_then(folder):
+    lock(folder, ELSEWHERE).try_acquire()
+    lease = Path(folder, "lease")
+    lease.write_text(f"an-earlier-boot 99999999 {ELSEWHERE.token}\n")
+    uptime_s = int(float(Path("/proc/uptime").read_text().split()[0]))
+    held = lock(folder, ALSO_ELSEWHERE).try_acquire()
+    seen_s = int(held.split("last seen ")[1].split()[0])
+    assert uptime_s - 1 <= seen_s <= uptime_s + 2
+
+
+@pytest.mark.parametrize("lease", ["", "rubbish", "a b c d", "boot minus-one aaaa"])
+def test_a_lease_that_says_nothing_leaves_the_device_to_its_holder(folder, lease):
+    lock(folder, ELSEWHERE).try_acquire()
+    Path(folder, "lease").write_text(lease)
+    second = lock(folder, ALSO_ELSEWHERE)
+    assert second.try_acquire() is not None
+    assert second.try_acquire() is not None, "it was not broken"
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_and_not_waited_for(tmp_path):
+    """Neither made nor written into: a plain file stands where the folder or its lock should be (root may write anywhere)."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DeviceRefused, match="lock the device in"):
+        lock(f"{tmp_path}/file/edgebench", ELSEWHERE).try_acquire()
+    (tmp_path / "edgebench").mkdir()
+    (tmp_path / "edgebench" / "lock").write_text("")
+    with pytest.raises(DeviceRefused, match="File exists"):
+        lock(f"{tmp_path}/edgebench", ELSEWHERE).try_acquire()
+
+
+def test_a_lease_that_cannot_be_written_leaves_no_lock_behind(folder):
+    Path(folder, "lease").mkdir(parents=True)
+    Path(folder, "lease", "something").write_text("")
+    Path(folder, "lease", f"lease.{ELSEWHERE.token}").mkdir()
+    with pytest.raises(DeviceError):
+        lock(folder, ELSEWHERE).try_acquire()
+    assert not os.path.lexists(f"{folder}/lock")
+
+
+def test_a_user_without_a_name_can_own_a_lock(monkeypatch):
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 4242")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert this_owner().user == f"user {os.getuid()}"
 
 
 def test_of_many_that_find_a_stale_lock_one_takes_it(folder):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 
-from edgebench.errors import DeviceLost, DeviceNotFound, DeviceUnauthorized, NotInstalled
+from edgebench.device.android import device as android
+from edgebench.errors import DeviceLost, NotInstalled
 from edgebench.events import Event, Note
-from edgebench.measure import inventory as module
 from edgebench.measure.inventory import inventory
-from edgebench.records import DeviceState, Reading, TargetSpec, ThermalState
+from edgebench.records import DeviceState, Reading, ThermalState
 from edgebench.transport import adb
 from edgebench.transport.adb import Listed
+from edgebench.transport.remote import Remote
 from tests.measure.fakes import FACTS
 
 SKIN = Reading(name="skin", place="skin", celsius=31.0, source="thermalservice")
@@ -27,42 +27,39 @@ def phone(*readings: Reading) -> SimpleNamespace:
     return SimpleNamespace(thermal_state=lambda: thermal, state=lambda: STATE, facts=lambda: FACTS)
 
 
-def found(monkeypatch: pytest.MonkeyPatch, listed: dict[str, str], answers: dict[str, object]) -> list[Event]:
-    """adb lists ``listed`` (serial to state); each answers with a phone or an error."""
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str], dict[str, object]], None]:
+    """adb lists so many (serial to state); each of those that can be used answers with a phone or an error."""
 
-    @contextlib.contextmanager
-    def connected(target: TargetSpec, _emit: object) -> Iterator[tuple[None, object]]:
-        answer = answers[target.serial or ""]
-        if isinstance(answer, Exception):
-            raise answer
-        yield None, answer
+    def listing(listed: dict[str, str], answers: dict[str, object]) -> None:
+        def opened(_remote: Remote, serial: str) -> object:
+            answer = answers[serial]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
 
-    monkeypatch.setattr(adb, "list_devices", lambda: tuple(Listed(*each) for each in listed.items()))
-    monkeypatch.setattr(module, "connected", connected)
-    return []
+        monkeypatch.setattr(adb, "list_devices", lambda: tuple(Listed(*each) for each in listed.items()))
+        monkeypatch.setattr(adb, "AdbChannel", lambda serial: SimpleNamespace(address=serial))
+        monkeypatch.setattr(android, "AndroidDevice", opened)
+
+    return listing
 
 
-def test_every_device_has_its_line_in_adbs_order_whatever_is_wrong_with_another(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    errors = {
-        "locked": DeviceUnauthorized("it does not trust", hint="look at its screen"),
-        "asleep": DeviceNotFound("it is offline", hint="plug it in again"),
-        "gone": DeviceLost("it went away", hint="check the cable"),
-    }
-    listed = {"locked": "unauthorized", "good": "device", "asleep": "offline", "gone": "device"}
-    found(monkeypatch, listed, {**errors, "good": phone(SKIN)})
+def test_every_device_has_its_line_in_adbs_order_whatever_is_wrong_with_another(found) -> None:
+    listed = {"locked": "unauthorized", "good": "device", "10.0.0.9:5555": "offline", "gone": "device"}
+    found(listed, {"good": phone(SKIN), "gone": DeviceLost("it went away", hint="check the cable")})
     devices = inventory(lambda _event: None)
-    assert [each.serial for each in devices] == [None, "locked", "good", "asleep", "gone"]
+    assert [each.serial for each in devices] == [None, "locked", "good", "10.0.0.9:5555", "gone"]
     assert [each.state for each in devices] == ["ready", "unauthorized", "ready", "offline", "device_lost"]
     assert [bool(each.mend) for each in devices] == [False, True, False, True, True]
-    assert devices[1].mend == "it does not trust; look at its screen"
+    assert "does not trust this computer" in devices[1].mend and "USB debugging" in devices[1].mend
+    assert "adb connect" in devices[3].mend, "it is told how to connect it, and is not connected"
+    assert devices[4].mend == "it went away; check the cable"
     assert devices[1].facts is None and devices[2].facts == FACTS
 
 
-def test_the_warmest_place_that_a_hand_would_feel_goes_before_the_chip(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_warmest_place_that_a_hand_would_feel_goes_before_the_chip(found) -> None:
     found(
-        monkeypatch,
         {"a": "device", "b": "device", "c": "device"},
         {"a": phone(SOC, SKIN), "b": phone(SOC), "c": phone()},
     )

@@ -97,10 +97,12 @@ def test_what_an_earlier_run_left_is_told(phone: Shell) -> None:
 def test_a_run_that_lost_its_lock_ends_and_says_how_to_go_on(phone: Shell) -> None:
     with open_bench(ANDROID, ignore) as bench:
         bench.thermometer()
+        bench.keep()
         phone.owned = False
-        with pytest.raises(DeviceBusy) as raised:
-            bench.thermometer()
-    assert "--resume last" in raised.value.hint
+        for tell in (bench.thermometer, bench.keep):
+            with pytest.raises(DeviceBusy) as raised:
+                tell()
+            assert "--resume last" in raised.value.hint
 
 
 @pytest.mark.parametrize(

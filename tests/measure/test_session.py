@@ -10,9 +10,9 @@ import pytest
 
 from edgebench.errors import DeviceLost, Interrupted, LaunchFailed
 from edgebench.events import LaunchFinished, Waiting
-from edgebench.measure.session import Session
+from edgebench.measure.session import PAUSE_STEP_S, Session
 from edgebench.measure.store import RunStore
-from edgebench.records import Plan, RunPolicy, RunRecord, Trace
+from edgebench.records import Plan, RunPolicy, RunRecord, ThermalState, Trace
 from tests.measure.fakes import (
     FakeClock,
     FakeRuntime,
@@ -82,16 +82,18 @@ def test_every_launch_is_on_disk_before_the_next_begins(tmp_path: Path) -> None:
 
 def test_ctrl_c_keeps_what_was_measured_and_resume_measures_only_the_rest(tmp_path: Path) -> None:
     count = 0
+    stop = KeyboardInterrupt()
 
     def answer(plan: Plan) -> Trace | BaseException:
         nonlocal count
         count += 1
-        return KeyboardInterrupt() if count == 4 else trace()
+        return stop if count == 4 else trace()
 
     at, launcher, _ = surroundings(tmp_path, answer)  # type: ignore[arg-type]
     with pytest.raises(Interrupted) as raised:
         Session(record("a"), [subject()], at).run()
     assert "--resume run-1" in raised.value.hint
+    assert raised.value.__cause__ is stop, "what was noted on it is told, too"
     stored = RunStore(tmp_path).load()
     assert stored.state == "interrupted"
     assert len(stored.series[0].launches) == 3
@@ -147,6 +149,13 @@ def test_max_time_stops_between_launches(tmp_path: Path) -> None:
 
 def test_sessions_are_their_gap_apart_and_the_wait_is_told(tmp_path: Path) -> None:
     at, _, events = surroundings(tmp_path, lambda plan: trace())
+    looked_s: list[float] = []
+
+    def thermometer() -> ThermalState:
+        looked_s.append(at.clock.now_s())
+        return ThermalState()
+
+    at = replace(at, thermometer=thermometer)
     policy = RunPolicy(looks=(2,), sessions=2, session_gap_s=600.0, profile=False)
     run = Session(record("a", policy=policy), [subject()], at).run()
     assert [launch.session for launch in run.series[0].launches] == [0, 0, 1, 1]
@@ -154,6 +163,8 @@ def test_sessions_are_their_gap_apart_and_the_wait_is_told(tmp_path: Path) -> No
     waits = [event.waited_s for event in events if isinstance(event, Waiting)]
     assert waits[-1] > 590.0
     assert all(after > before for before, after in pairwise(waits))
+    gaps_s = [after - before for before, after in pairwise(looked_s)]
+    assert max(gaps_s) <= PAUSE_STEP_S, "a phone would take its settings back, and others its lock"
 
 
 def test_profile_comes_in_a_launch_of_its_own_after_measuring(tmp_path: Path) -> None:

@@ -229,6 +229,14 @@ def test_a_client_that_hangs_is_ended(own_path, monkeypatch):
     assert "kill-server" in caught.value.hint
 
 
+def test_a_client_that_says_all_and_does_not_end_is_ended(own_path, monkeypatch):
+    fake_adb(own_path, 'exec >/dev/null 2>&1; trap "" TERM HUP INT; /bin/sleep 300')
+    monkeypatch.setattr("edgebench.transport.adb_client._REAP_S", 0.3)
+    with pytest.raises(DeviceError, match="did not end") as caught:
+        list_devices()
+    assert "kill-server" in caught.value.hint
+
+
 def test_the_client_of_the_sdk_is_found(own_path, monkeypatch, tmp_path):
     (tmp_path / "sdk").mkdir()
     fake_adb(tmp_path / "sdk" / "platform-tools", "echo 'List of devices attached'")

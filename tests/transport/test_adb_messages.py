@@ -33,9 +33,7 @@ GONE = object()
     [
         (UNAUTHORIZED, DeviceUnauthorized),
         ("adb: device unauthorized.", DeviceUnauthorized),
-        ("error: device still authorizing", DeviceUnauthorized),
         ("failed to authenticate to 192.168.1.20:5555", DeviceUnauthorized),
-        (NO_PERMISSIONS, DeviceRefused),
         ("error: device offline", GONE),
         ("adb: device offline", GONE),
         ("error: device 'x' not found", GONE),
@@ -63,6 +61,14 @@ def test_words_about_the_device(said, error):
         wanted = error if error is not GONE else DeviceLost if answered else DeviceNotFound
         assert type(found) is wanted
         assert found.hint
+
+
+@pytest.mark.parametrize(
+    ("said", "first"), [("error: device still authorizing", DeviceUnauthorized), (NO_PERMISSIONS, DeviceRefused)]
+)
+def test_what_a_device_goes_through_when_it_is_plugged_in_again_is_waited_for(said, first):
+    assert type(adb_error(said, "x", answered=False)) is first
+    assert type(adb_error(said, "x", answered=True)) is DeviceLost
 
 
 def test_a_server_that_is_out_of_reach_is_not_taken_for_a_device_that_is():

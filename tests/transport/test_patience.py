@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from edgebench.errors import DeviceLost, DeviceRefused
+from edgebench.errors import CommandTimedOut, DeviceLost, DeviceRefused
 from edgebench.events import Event, Note, Waiting
 from edgebench.transport.patience import RETURN_S, Patience, PatientShell
 from edgebench.transport.remote import Ran
@@ -68,6 +68,37 @@ def test_a_device_that_goes_at_each_question_is_given_up() -> None:
     with pytest.raises(DeviceLost, match="the cable is out"):
         patience.ask(lambda: flaky.run_script("getprop"))
     assert (len(flaky.asked), len(returned)) == (3, 2)
+
+
+class Stuck(Flaky):
+    """The first ``losses`` questions hang, after ``said``."""
+
+    said = ""
+
+    def run_script(self, script: str, /, *, timeout_s: float = 15.0) -> Ran:
+        self.asked.append(script)
+        if len(self.asked) <= self.losses:
+            raise CommandTimedOut("nothing in 15 s", hint="look at it", output=self.said)
+        return Ran(0, "fine")
+
+
+def test_a_way_that_says_nothing_is_a_lost_device_and_not_an_empty_answer() -> None:
+    stuck = Stuck(losses=1)
+    patience, told, _ = patient(stuck)
+    assert PatientShell(stuck, patience).run(["getprop"]).output == "fine"
+    assert told[-1] == Note("the device is back")
+    stuck.losses = 10_000
+    with pytest.raises(DeviceLost, match="says nothing"):
+        PatientShell(stuck, patience).run_script("getprop")
+
+
+def test_a_program_that_hangs_after_others_answered_is_no_lost_device() -> None:
+    stuck = Stuck(losses=1)
+    stuck.said = "the first answer"
+    patience, told, _ = patient(stuck)
+    with pytest.raises(CommandTimedOut):
+        PatientShell(stuck, patience).run_script("getprop; dumpsys")
+    assert told == []
 
 
 def test_what_the_device_refuses_is_not_asked_again() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgebench.device.android import parse, thermal
 from edgebench.device.android.shell import Shell, ask
 from edgebench.device.cores import Clusters, by_frequency
+from edgebench.errors import DeviceRefused
 from edgebench.files import sha256_bytes
 from edgebench.records import DeviceFacts, DeviceState, Reading, ThermalState
 
@@ -57,9 +58,15 @@ class AndroidDevice:
         self._serial = serial
 
     def facts(self) -> DeviceFacts:
-        """Who it is, in one round trip. The id is a hash: the serial number is the owner's business."""
+        """Who it is, in one round trip. The id is a hash: the serial number is the owner's business. Raises DeviceRefused."""
         said = ask(self._shell, _FACTS)
         properties = parse.properties(said["properties"])
+        if not properties:
+            # Its identity, and with it its lock, would be another's.
+            raise DeviceRefused(
+                f"{self._serial} tells nothing of itself: `getprop` prints nothing there",
+                hint="restart the device; is it an Android, and does `adb shell getprop` print its properties?",
+            )
         cpuinfo = parse.cpuinfo(said["cpuinfo"])
         files = parse.core_files(said["cpufreq"])
         clusters = _clusters(said)
@@ -166,10 +173,8 @@ def _governor(files: dict[int, parse.CoreFiles], cores: tuple[int, ...]) -> str 
     return "+".join(sorted(name for name in found if name)) or None
 
 
-def _virtual(properties: dict[str, str]) -> bool | None:
-    """Whether this is an emulator, None where the device tells nothing at all."""
-    if not properties:
-        return None
+def _virtual(properties: dict[str, str]) -> bool:
+    """Whether this is an emulator."""
     if "1" in (properties.get("ro.kernel.qemu"), properties.get("ro.boot.qemu")):
         return True
     return properties.get("ro.hardware", "").startswith(_VIRTUAL_HARDWARE)

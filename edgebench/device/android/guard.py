@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FOLDER = "/data/local/tmp/edgebench"
+# How a renewal ends that cannot be granted.
+NO_JOURNAL, NO_GUARD = 3, 4
+_NAME = "edgebench-guard"
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Guard:
 
     @property
     def owner(self) -> str:
-        """Which guard is on duty: an older one that reads another word there ends."""
+        """Which guard is on duty, and its process: an older one that reads another word there ends."""
         return f"{self.folder}/restore.owner"
 
     def ticks(self, lease_s: float) -> int:
@@ -59,10 +62,10 @@ def guard_script(guard: Guard) -> str:
     journal, lease, owner = map(shlex.quote, (guard.journal, guard.lease, guard.owner))
     ticks = guard.ticks(guard.lease_s)
     return f"""\
-echo "$1" > {owner}
+echo "$1 $$" > {owner}
 left={ticks}
 while sleep {guard.tick_s:g} && [ -f {journal} ]; do
-  word=; read -r word 2>/dev/null < {owner}
+  word=; read -r word pid 2>/dev/null < {owner}
   [ "$word" = "$1" ] || exit 0
   left=$((left - 1))
   # Moved away before it is read: a renewal that comes meanwhile is not lost.
@@ -81,7 +84,7 @@ def install_script(guard: Guard, restoring: Sequence[str], word: str) -> str:
     owner, lease, journal = map(shlex.quote, (guard.owner, guard.lease, guard.journal))
     new = shlex.quote(f"{guard.journal}.new")
     # Passed by value: no file that another guard could take away.
-    start = f"sh -c {shlex.quote(guard_script(guard))} edgebench-guard {word} </dev/null >/dev/null 2>&1 &"
+    start = f"sh -c {shlex.quote(guard_script(guard))} {_NAME} {word} </dev/null >/dev/null 2>&1 &"
     # Not a here-document: mksh keeps those in a file under TMPDIR, which the shell user of some phones cannot write.
     return f"""\
 mkdir -p {shlex.quote(guard.folder)} || exit 1
@@ -92,7 +95,7 @@ else nohup {start}
 fi
 turn=0
 while :; do
-  seen=; [ ! -f {owner} ] || read -r seen < {owner}
+  seen=; [ ! -f {owner} ] || read -r seen pid < {owner}
   [ "$seen" != {word} ] || exit 0
   turn=$((turn + 1))
   [ "$turn" -le 30 ] || {{ echo "the guard does not start"; exit 1; }}
@@ -102,10 +105,15 @@ done
 
 
 def renew_script(guard: Guard, lease_s: float) -> str:
-    """Grants the session ``lease_s`` from now; ends with 3 where there is no journal any more."""
-    new, lease = shlex.quote(f"{guard.lease}.new"), shlex.quote(guard.lease)
-    grant = f"echo {guard.ticks(lease_s)} > {new} && mv -f {new} {lease}"
-    return f"[ -f {shlex.quote(guard.journal)} ] || exit 3\n{grant}\n"
+    """Grants the session ``lease_s`` from now; ends with NO_JOURNAL where there is none any more, with NO_GUARD where nobody
+    would run it: the device, or the service that its shell belongs to, was started again."""
+    new, lease, owner = shlex.quote(f"{guard.lease}.new"), shlex.quote(guard.lease), shlex.quote(guard.owner)
+    return (
+        f"[ -f {shlex.quote(guard.journal)} ] || exit {NO_JOURNAL}\n"
+        f"pid=; read -r word pid 2>/dev/null < {owner}\n"
+        f"grep -q {_NAME} /proc/$pid/cmdline 2>/dev/null || exit {NO_GUARD}\n"
+        f"echo {guard.ticks(lease_s)} > {new} && mv -f {new} {lease}\n"
+    )
 
 
 def restore_script(guard: Guard) -> str:

@@ -13,9 +13,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from edgebench.device.android.guard import Guard, install_script, renew_script, restore_script
+from edgebench.device.android.guard import (
+    NO_GUARD,
+    NO_JOURNAL,
+    Guard,
+    install_script,
+    renew_script,
+    restore_script,
+)
 from edgebench.device.android.shell import Ran, ReturningShell, Shell
-from edgebench.errors import DeviceError, DeviceLost, DeviceRefused, UsageError
+from edgebench.errors import CommandTimedOut, DeviceError, DeviceLost, DeviceRefused, UsageError
+from edgebench.events import Emit, Note, ignore
 
 # android.os.BatteryManager: on AC, on USB, on a wireless charger.
 STAY_AWAKE_ON_ANY_CHARGER = 7
@@ -36,52 +44,81 @@ class _Change:
     apply: Callable[[Shell], None]
 
 
-@contextmanager
-def changed(shell: ReturningShell, which: Sequence[str], guard: Guard | None = None) -> Iterator[tuple[str, ...]]:
-    """Changes the settings named by ``which`` for the time of the block; yields what was changed, with the earlier values.
+class Changed:
+    """Settings that are changed now. ``said`` tells a person of each, with the earlier value."""
 
-    Call ``renew`` before every launch and after the last, never more than the lease apart: else the device takes them back,
-    and ``renew`` says so. What an earlier session left is restored first. On every way out the settings are restored; where
-    the device is lost and does not return in time, its guard does it: that raises DeviceLost, or is noted on the exception
-    that is under way. Raises DeviceRefused, with everything restored, where the device does not accept a setting, and
-    UsageError for a name that is not in SETTINGS.
+    def __init__(self, shell: ReturningShell, changes: Sequence[_Change], guard: Guard, emit: Emit) -> None:
+        self.said = tuple(change.said for change in changes)
+        self._shell = shell
+        self._changes = changes
+        self._guard = guard
+        self._emit = emit
+
+    def set(self) -> None:
+        """Writes down how to restore, then changes. Raises DeviceRefused."""
+        _install(self._shell, self._guard, [change.restore for change in self._changes])
+        for change in self._changes:
+            change.apply(self._shell)
+
+    def renew(self, lease_s: float | None = None) -> None:
+        """Tells the guard that the session lives and may be silent for ``lease_s`` (the length of a launch and some more).
+
+        Sets everything anew on a device that was started again. Raises DeviceRefused where the guard has put the settings back
+        already: what was measured since is not what it says.
+        """
+        if not self._changes:
+            return
+        guard = self._guard
+        script = renew_script(guard, guard.lease_s if lease_s is None else lease_s)
+        ran = self._shell.run_script(script, timeout_s=COMMAND_S)
+        if ran.status == NO_GUARD:
+            self._emit(Note("the device was started again: its settings are changed anew"))
+            self.set()
+            ran = self._shell.run_script(script, timeout_s=COMMAND_S)
+        if ran.status == NO_JOURNAL:
+            raise DeviceRefused(
+                f"the device has put its settings back: for more than {guard.lease_s:g} s it heard nothing of this session",
+                hint="repeat the run; what was measured since the last launch does not have these settings",
+            )
+        if ran.status != 0:
+            raise _refused(
+                "the lease of its settings cannot be renewed", ran, f"look into {guard.folder} on the device"
+            )
+
+
+@contextmanager
+def changed(
+    shell: ReturningShell, which: Sequence[str], guard: Guard | None = None, emit: Emit = ignore
+) -> Iterator[Changed]:
+    """Changes the settings named by ``which`` for the time of the block.
+
+    Call ``renew`` of what it yields before every launch and after the last, never more than the lease apart: else the device
+    takes them back, and ``renew`` says so. What an earlier session left is restored first. On every way out the settings are
+    restored; where the device is lost and does not return in time, its guard does it: that is emitted as a note, since what was
+    measured is no worse for it, or noted on the exception that is under way. Raises DeviceRefused, with everything restored,
+    where the device does not accept a setting, and UsageError for a name that is not in SETTINGS.
     """
     guard = guard or Guard()
     if unknown := sorted({*which} - {*SETTINGS}):
         raise UsageError(f"there is no setting {', '.join(unknown)}", hint=f"settings: {', '.join(SETTINGS)}")
     if not which:
-        yield ()
+        yield Changed(shell, (), guard, emit)
         return
     restore_left_over(shell, guard)
-    changes = [_PREPARE[name](shell) for name in dict.fromkeys(which)]
+    held = Changed(shell, [_PREPARE[name](shell) for name in dict.fromkeys(which)], guard, emit)
     try:
-        _install(shell, guard, [change.restore for change in changes])
-        for change in changes:
-            change.apply(shell)
-        yield tuple(change.said for change in changes)
+        held.set()
+        yield held
     except BaseException as error:
         try:
             _restore(shell, guard)
         except DeviceError as trouble:
             error.add_note(f"{trouble.message}: {trouble.hint}")
         raise
-    _restore(shell, guard)
-
-
-def renew(shell: Shell, guard: Guard | None = None, *, lease_s: float | None = None) -> None:
-    """Tells the guard that the session lives and may be silent for ``lease_s`` (the length of a launch and some more).
-
-    Raises DeviceRefused where the settings have been put back already: what was measured since is not what it says.
-    """
-    guard = guard or Guard()
-    ran = shell.run_script(renew_script(guard, guard.lease_s if lease_s is None else lease_s), timeout_s=COMMAND_S)
-    if ran.status == 3:
-        raise DeviceRefused(
-            f"the device has put its settings back: for more than {guard.lease_s:g} s it heard nothing of this session",
-            hint="repeat the run; what was measured since the last launch does not have these settings",
-        )
-    if ran.status != 0:
-        raise _refused("the lease of its settings cannot be renewed", ran, f"look into {guard.folder} on the device")
+    try:
+        _restore(shell, guard)
+    except DeviceError as trouble:
+        emit(Note(f"{trouble.message}: {trouble.hint}"))
 
 
 def restore_left_over(shell: Shell, guard: Guard | None = None) -> bool:
@@ -103,7 +140,8 @@ def _restore(shell: ReturningShell, guard: Guard) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             restore_left_over(shell, guard)
-        except DeviceLost as error:
+        except (DeviceLost, CommandTimedOut) as error:
+            # A way that is stuck looks like a command that does not end.
             if attempt < _ATTEMPTS and shell.wait(RETURN_S):
                 continue
             raise DeviceLost(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgebench.device.android.guard import Guard
-from edgebench.errors import DeviceLost
+from edgebench.errors import DeviceError, DeviceLost
 from tests.device.android.sample_phone import Ran
 
 SETTINGS = """\
@@ -27,21 +27,23 @@ CMD = """\
 [ ! -f "$PHONE/stuck" ] || exit 1
 echo "$3" > "$PHONE/fixed"
 """
+GETPROP = "echo '[ro.serialno]: [8A2X]'\n"
 STAY = "stay_on_while_plugged_in"
 
 
 class FolderPhone:
-    """``lost`` counts the commands that will find no device; ``returns`` is whether waiting helps."""
+    """``lost`` counts the commands that will end by ``loss``; ``returns`` is whether waiting helps."""
 
     def __init__(self, folder: Path, shell: str = "sh", *, tick_s: float = 0.05, lease_s: float = 600.0) -> None:
         self.folder = folder
         self.guard = Guard(str(folder / "tmp dir" / "edgebench"), lease_s=lease_s, tick_s=tick_s)
         self.lost = 0
+        self.loss: DeviceError = DeviceLost("the phone does not answer", hint="plug it in")
         self.returns = True
         self.waits = 0
         programs = folder / "bin"
         programs.mkdir(parents=True)
-        for name, text in (("settings", SETTINGS), ("cmd", CMD)):
+        for name, text in (("settings", SETTINGS), ("cmd", CMD), ("getprop", GETPROP)):
             (programs / name).write_text(f"#!/bin/sh\n{text}")
             (programs / name).chmod(0o755)
         # What the scripts themselves call sh is the same shell.
@@ -55,7 +57,7 @@ class FolderPhone:
     def run_script(self, text: str, /, *, timeout_s: float = 10.0) -> Ran:
         if self.lost > 0:
             self.lost -= 1
-            raise DeviceLost("the phone does not answer", hint="plug it in")
+            raise self.loss
         done = subprocess.run(
             [self._sh, "-c", text],
             env=self._env,

@@ -6,7 +6,7 @@ import pytest
 
 from edgebench.device.android.device import AndroidDevice
 from edgebench.device.base import Device
-from edgebench.errors import DeviceLost, UsageError
+from edgebench.errors import DeviceLost, DeviceRefused, UsageError
 from edgebench.records import DeviceState
 from tests.device.android.sample_phone import SamplePhone, cpufreq_listing, sample, zone_listing
 
@@ -79,9 +79,14 @@ def test_the_soc_without_its_own_property(without, soc):
     assert device(answers).facts().soc == soc
 
 
-def test_a_device_that_tells_nothing_still_has_facts():
-    facts = device({}).facts()
-    assert (facts.soc, facts.memory_bytes, facts.governor, facts.power_source, facts.virtual, facts.abi) == (None,) * 6
+def test_a_device_that_tells_no_property_is_refused_as_its_lock_would_be_anothers():
+    with pytest.raises(DeviceRefused, match="getprop"):
+        device({}).facts()
+
+
+def test_a_device_that_tells_almost_nothing_still_has_facts():
+    facts = device({"getprop": "[ro.serialno]: [8A2X]"}).facts()
+    assert (facts.soc, facts.memory_bytes, facts.governor, facts.power_source, facts.abi) == (None,) * 5
     assert (facts.clusters, facts.machine, facts.os_build) == (((0,),), "unknown", "Android")
     assert device({}).thermal_zones() == {}
     assert device({}).thermal_state().readings == ()

@@ -11,7 +11,7 @@ import pytest
 from edgebench.device.android.device import AndroidDevice
 from edgebench.device.android.doctor import examine
 from edgebench.device.android.guard import Guard
-from edgebench.device.android.settings import changed, renew, restore_left_over
+from edgebench.device.android.settings import changed, restore_left_over
 from edgebench.errors import DeviceError, DeviceRefused
 from edgebench.transport.adb import AdbChannel
 from edgebench.transport.remote import Remote
@@ -73,9 +73,9 @@ def test_phones_of_several_makers_are_read(tmp_path, server, profile, model, soc
 
 def test_settings_are_changed_and_restored_over_adb(pixel):
     phone, remote, device = pixel
-    with changed(remote, ("fixed_performance", "stay_awake"), GUARD):
+    with changed(remote, ("fixed_performance", "stay_awake"), GUARD) as held:
         assert (phone.read_state("fixed_performance"), phone.setting("global", STAY)) == ("true", "7")
-        renew(remote, GUARD, lease_s=300)
+        held.renew(300)
         assert device.state().screen_on is not None, "the guard in the background holds no channel"
     assert (phone.read_state("fixed_performance"), phone.setting("global", STAY)) == ("false", "0")
     assert eventually(lambda: not phone.processes()), "the guard ends once there is nothing to restore"
@@ -84,10 +84,13 @@ def test_settings_are_changed_and_restored_over_adb(pixel):
 def test_the_phone_restores_by_itself_what_a_lost_session_left(pixel):
     phone, remote, _ = pixel
     guard = Guard(lease_s=1.0, tick_s=0.1)
-    with pytest.raises(DeviceRefused, match="has put its settings back"), changed(remote, ("stay_awake",), guard):
+    with (
+        pytest.raises(DeviceRefused, match="has put its settings back"),
+        changed(remote, ("stay_awake",), guard) as held,
+    ):
         assert eventually(lambda: phone.setting("global", STAY) == "0")
         assert eventually(lambda: not phone.processes())
-        renew(remote, guard)
+        held.renew()
 
 
 def test_a_restart_of_the_phone_leaves_the_journal_for_the_next_session(pixel, server):
@@ -100,6 +103,18 @@ def test_a_restart_of_the_phone_leaves_the_journal_for_the_next_session(pixel, s
     assert phone.setting("global", STAY) == "7"
     assert restore_left_over(remote, GUARD) is True
     assert phone.setting("global", STAY) == "0"
+
+
+def test_a_phone_that_restarts_under_a_session_is_set_anew(pixel, server):
+    phone, remote, _ = pixel
+    with changed(remote, ("fixed_performance", "stay_awake"), GUARD) as held:
+        phone.reboot()
+        server.connect(phone)
+        phone.put_state("fixed_performance", "false")
+        held.renew(300)
+        assert (phone.read_state("fixed_performance"), phone.setting("global", STAY)) == ("true", "7")
+    assert (phone.read_state("fixed_performance"), phone.setting("global", STAY)) == ("false", "0")
+    assert eventually(lambda: not phone.processes())
 
 
 def test_a_phone_of_an_older_android_refuses_fixed_performance(tmp_path, server):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from edgebench.device.android.guard import install_script
-from edgebench.device.android.settings import changed, renew, restore_left_over
-from edgebench.errors import DeviceLost, DeviceRefused, UsageError
+from edgebench.device.android.settings import changed, restore_left_over
+from edgebench.errors import CommandTimedOut, DeviceLost, DeviceRefused, UsageError
+from edgebench.events import Event, Note
 from tests.device.android.folder_phone import STAY, FolderPhone, eventually
 from tests.device.android.test_shell import SHELLS
 
@@ -34,9 +37,9 @@ def dying_session(phone: FolderPhone) -> None:
 
 def test_settings_hold_inside_and_are_restored_after(phone):
     phone.set(STAY, "3")
-    with changed(phone, BOTH, phone.guard) as said:
+    with changed(phone, BOTH, phone.guard) as held:
         assert (phone.value("fixed"), phone.value(STAY)) == ("true", "7")
-        assert len(said) == 2 and "before: 3" in said[1]
+        assert len(held.said) == 2 and "before: 3" in held.said[1]
         assert phone.journal.is_file() and len(phone.guards()) == 1
     assert (phone.value("fixed"), phone.value(STAY)) == ("false", "3")
     assert not phone.journal.exists()
@@ -57,8 +60,9 @@ def test_settings_are_restored_on_every_way_out(phone, error):
 
 def test_without_settings_the_device_is_left_alone(phone):
     phone.lost = 1
-    with changed(phone, (), phone.guard) as said:
-        assert said == ()
+    with changed(phone, (), phone.guard) as held:
+        held.renew()
+        assert held.said == ()
     assert phone.lost == 1
 
 
@@ -90,15 +94,47 @@ def test_a_device_lost_for_a_moment_is_waited_for(phone):
 
 def test_a_device_lost_for_good_is_said_without_hiding_what_went_wrong_before(phone):
     phone.returns = False
-    with pytest.raises(DeviceLost, match="before its settings were restored"), changed(phone, BOTH, phone.guard):
-        phone.lost = 9
-    phone.lost = 0
     with pytest.raises(KeyboardInterrupt) as caught, changed(phone, BOTH, phone.guard):
         phone.lost = 9
         raise KeyboardInterrupt
     assert any("its guard restores them" in note for note in caught.value.__notes__)
     phone.lost = 0
     assert restore_left_over(phone, phone.guard)
+
+
+def test_a_session_that_ended_well_is_told_of_what_was_not_restored_and_keeps_what_it_has(phone):
+    events = list[Event]()
+    phone.returns = False
+    with changed(phone, BOTH, phone.guard, events.append):
+        phone.lost = 9
+    (note,) = events
+    assert isinstance(note, Note) and "before its settings were restored: its guard restores them" in note.text
+
+
+@pytest.mark.parametrize("error", [DeviceLost("gone", hint="x"), CommandTimedOut("stuck", hint="x", output="")])
+def test_a_way_that_is_stuck_is_waited_for_like_one_that_is_cut(phone, error):
+    with changed(phone, BOTH, phone.guard):
+        phone.loss, phone.lost = error, 1
+    assert (phone.value("fixed"), phone.value(STAY), phone.waits) == ("false", None, 1)
+
+
+def test_a_device_that_was_started_again_is_set_anew(phone):
+    """Its journal lies on its disk as before; its guard and the fixed performance mode are gone."""
+    events = list[Event]()
+    phone.set(STAY, "3")
+    with changed(phone, BOTH, phone.guard, events.append) as held:
+        held.renew()
+        assert events == []
+        for guard in phone.guards():
+            os.kill(guard, signal.SIGKILL)
+        assert eventually(lambda: not phone.guards())
+        phone.set("fixed", "false")
+        held.renew()
+        assert (phone.value("fixed"), len(phone.guards())) == ("true", 1)
+        (note,) = events
+        assert isinstance(note, Note) and "started again" in note.text
+    assert (phone.value("fixed"), phone.value(STAY)) == ("false", "3")
+    assert not phone.journal.exists()
 
 
 def test_what_a_dead_session_left_is_restored_by_the_next(phone):
@@ -110,16 +146,19 @@ def test_what_a_dead_session_left_is_restored_by_the_next(phone):
 
 def test_the_next_session_remembers_the_value_before_the_dead_one(phone):
     dying_session(phone)
-    with changed(phone, ("stay_awake",), phone.guard) as said:
-        assert "before: 0" in said[0]
+    with changed(phone, ("stay_awake",), phone.guard) as held:
+        assert "before: 0" in held.said[0]
         # The dead session's guard ends as soon as another is on duty.
         assert eventually(lambda: len(phone.guards()) == 1)
     assert phone.value(STAY) == "0"
 
 
 def test_a_journal_that_fails_stays_for_another_try(phone):
-    with pytest.raises(DeviceRefused, match="cannot be restored"), changed(phone, BOTH, phone.guard):
+    events = list[Event]()
+    with changed(phone, BOTH, phone.guard, events.append):
         phone.set("stuck", "")
+    (note,) = events
+    assert isinstance(note, Note) and "cannot be restored" in note.text
     assert phone.journal.is_file() and phone.value(STAY) is None, "what could be restored was"
     (phone.folder / "stuck").unlink()
     assert restore_left_over(phone, phone.guard) and phone.value("fixed") == "false"
@@ -134,15 +173,15 @@ def test_the_guard_restores_what_a_silent_session_left(tmp_path):
 
 def test_a_renewed_lease_outlives_the_first_and_ends_when_it_was_granted_for_too_little(tmp_path):
     phone = FolderPhone(tmp_path / "phone", lease_s=0.5)
-    with changed(phone, BOTH, phone.guard):
-        renew(phone, phone.guard, lease_s=600)
+    with changed(phone, BOTH, phone.guard) as held:
+        held.renew(600)
         assert eventually(lambda: not Path(phone.guard.lease).exists()), "the guard has taken the renewal"
         # It was read before the first lease ended, so nothing can end it now.
         assert phone.value(STAY) == "7"
-        renew(phone, phone.guard, lease_s=0.1)
+        held.renew(0.1)
         assert eventually(lambda: phone.value("fixed") == "false" and not phone.journal.exists())
         with pytest.raises(DeviceRefused, match="has put its settings back"):
-            renew(phone, phone.guard)
+            held.renew()
 
 
 def test_the_guard_gives_up_on_a_journal_that_never_succeeds(tmp_path):
