@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -113,12 +112,12 @@ def _surroundings(
     clock: Clock,
     reference: CanaryReference | None = None,
 ) -> Iterator[Surroundings]:
-    """The gate of ``cores`` and the reference (the device's own, where none is given), with a folder for canaries."""
+    """The gate of ``cores`` and the reference (the device's own, where none is given)."""
     # A device elsewhere has its canaries in the harness.
     library = canary_library() if bench.device.platform == "host" else None
     library_path = str(library) if library else None
-    with bench.changes(), tempfile.TemporaryDirectory(prefix="edgebench-") as scratch:
-        probe = canary_probe(bench.launcher, cores, library_path, Path(scratch))
+    with bench.changes():
+        probe = canary_probe(bench.launcher, cores, library_path, store.canary_folder())
         reference = reference or _reference(cores, probe, bench, clock)
         limits = limits_of(bench.facts)
         gate = Gate(target.gate, reference, probe, bench.thermometer, clock, bench.emit, limits)

@@ -58,7 +58,13 @@ class RunStore:
 
     def launch_folder(self, series: int, index: int) -> Path:
         """Makes the folder of one launch. Raises NoSpace."""
-        folder = self.folder / "launches" / f"{series:02d}-{index:03d}"
+        return self._made(self.folder / "launches" / f"{series:02d}-{index:03d}")
+
+    def canary_folder(self) -> Path:
+        """Makes the folder in which the canaries are probed. It stays: what a failed probe said is there. Raises NoSpace."""
+        return self._made(self.folder / "canary")
+
+    def _made(self, folder: Path) -> Path:
         with full_disk_is_said(folder):
             folder.mkdir(parents=True, exist_ok=True)
         return folder
