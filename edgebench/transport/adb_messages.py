@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from edgebench.errors import (
     DeviceError,
@@ -15,19 +14,7 @@ from edgebench.errors import (
     NoSpace,
 )
 from edgebench.transport.base import device_said_no
-
-
-@dataclass(frozen=True)
-class _Rule:
-    """``error`` None: DeviceLost for a device that answered before, else DeviceNotFound. ``passing``: of one that answered
-    before it only says that it was plugged in again just now."""
-
-    pattern: str
-    error: type[DeviceError] | None
-    message: str
-    hint: str
-    passing: bool = False
-
+from edgebench.transport.messages import Rule, first_meaning
 
 ALLOW = (
     "unlock it, look at its screen and allow USB debugging from this computer (tick 'always'); where it asks nothing, "
@@ -40,34 +27,34 @@ PLUG = (
 
 # In order: the first that fits is the cause, what stands below it often its consequence.
 _RULES = (
-    _Rule(
+    Rule(
         r"server version \(\d+\) doesn't match this client",
         None,
         "two adb programs of different versions take the server from each other",
         "use one of them everywhere: compare `which -a adb`, put the folder of the newer one first in PATH, "
         "then run: adb kill-server",
     ),
-    _Rule(
+    Rule(
         r"cannot connect to daemon|failed to start daemon|daemon still not running|failed to check server version"
         r"|could not install \*?smartsocket|cannot bind|didn't ACK|cannot start server on remote host",
         None,
         "the adb server does not start or does not answer",
         "run: adb kill-server, then adb start-server, and read what it says; another program may hold its port (5037)",
     ),
-    _Rule(
+    Rule(
         r"still authorizing|device authorizing",
         DeviceUnauthorized,
         "{device} does not trust this computer yet",
         ALLOW,
         passing=True,
     ),
-    _Rule(
+    Rule(
         r"unauthorized|failed to authenticate",
         DeviceUnauthorized,
         "{device} does not trust this computer yet",
         ALLOW,
     ),
-    _Rule(
+    Rule(
         r"no permissions|insufficient permissions",
         DeviceRefused,
         "this computer's rules do not let you open {device}",
@@ -75,37 +62,37 @@ _RULES = (
         "plug the device in again",
         passing=True,
     ),
-    _Rule(
+    Rule(
         r"more than one (device|emulator)",
         DeviceNotFound,
         "more than one device is connected",
         "choose one by --serial; `adb devices -l` lists them",
     ),
-    _Rule(r"no devices", None, "no device is connected", PLUG),
-    _Rule(
+    Rule(r"no devices", None, "no device is connected", PLUG),
+    Rule(
         r"device offline|still connecting|\boffline\b",
         None,
         "{device} is offline: it is connected and does not answer",
         "plug it in again, or run: adb reconnect offline; over a network: adb disconnect, then adb connect; "
         "else restart the device",
     ),
-    _Rule(
+    Rule(
         r"device '.*' not found|no such device|unknown device|unknown host service", None, "{device} is not there", PLUG
     ),
-    _Rule(
+    Rule(
         r"failed to resolve host|name or service not known",
         DeviceNotFound,
         "there is no host {device}",
         "check the address; the device shows its own under Settings, About, or Wireless debugging",
     ),
-    _Rule(
+    Rule(
         r"failed to connect|unable to connect|connection refused|no route to host|timed out|network is unreachable",
         None,
         "nothing answers at {device}: {said}",
         "check the address and that both are in one network; a phone listens after `adb tcpip 5555` over USB, or with "
         "wireless debugging after `adb pair`",
     ),
-    _Rule(
+    Rule(
         r"protocol fault|connection reset|error: closed|connect failed: closed|couldn't read from device|read failed"
         r"|no response|broken pipe|unexpected eof|premature success|failed to read copy response",
         DeviceLost,
@@ -139,13 +126,8 @@ def adb_error(said: str, device: str, *, answered: bool, what: str = "") -> Edge
     found = _FILE.search(said) if what else None
     reason = next(words for words in found.groups() if words) if found else said
     # Of a copy only the reason: the names of files hold any words.
-    for rule in _RULES:
-        if re.search(rule.pattern, reason, re.IGNORECASE):
-            if answered and (rule.error is None or rule.passing):
-                error: type[DeviceError] = DeviceLost
-            else:
-                error = rule.error or DeviceNotFound
-            return error(rule.message.format(device=device, said=reason), hint=rule.hint)
+    if meant := first_meaning(_RULES, reason, device, answered=answered):
+        return meant
     if what:
         return device_said_no(what, reason)
     last = lines[-1] if lines else "nothing, and failed"

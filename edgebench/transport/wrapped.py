@@ -113,6 +113,25 @@ class Unwrapper:
             self._on_line(line.decode("utf-8", "replace"))
 
 
+class Delimited:
+    """Passes on what comes before ``mark``, however it is cut."""
+
+    def __init__(self, mark: bytes, on_bytes: Callable[[bytes], None]) -> None:
+        self._mark = mark
+        self._on_bytes = on_bytes
+        self._kept = b""
+
+    def feed(self, data: bytes) -> bool:
+        """The next piece; True once the mark has come. What follows the mark is dropped."""
+        data = self._kept + data
+        at = data.find(self._mark)
+        ready = data[: at if at >= 0 else len(data) - _overlap(data, self._mark)]
+        self._kept = data[len(ready) :]
+        if ready:
+            self._on_bytes(ready)
+        return at >= 0
+
+
 def _overlap(data: bytes, mark: bytes) -> int:
     """How many bytes at the end of ``data`` may be the beginning of ``mark``."""
     longest = min(len(data), len(mark) - 1)

@@ -12,11 +12,13 @@ import pytest
 from edgebench.transport.adb import AdbChannel
 from edgebench.transport.adb_python import AdbShellChannel
 from edgebench.transport.remote import Remote
+from edgebench.transport.ssh import CONFIGURATION, SshChannel
 from tests.transport.local_shell import LocalShellChannel
+from tests.virtual_board.sshd import NAME, sshd
 from tests.virtual_phone.faults import Faults
 from tests.virtual_phone.fixtures import AdbDaemon, AdbServer, adb_daemon, adb_server
 
-KINDS = ("local", "adb", "adb-shell")
+KINDS = ("local", "adb", "adb-shell", "ssh")
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,13 @@ def rig(kind: str, folder: Path, *flags: str) -> Iterator[Rig]:
         return
     with contextlib.ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
+        if kind == "ssh":
+            board = stack.enter_context(sshd(folder / "board"))
+            patch.setenv(CONFIGURATION, str(board.config))
+            remote = Remote(SshChannel.open(NAME))
+            stack.callback(remote.close)
+            yield Rig(kind, remote, device, board.set_faults, lambda: len(board.events("push")))
+            return
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         phone = stack.enter_context(adb_daemon(folder / "phone", *flags))
         if kind == "adb":

@@ -1,0 +1,374 @@
+"""A Linux machine through the OpenSSH client: one shared connection, one shell kept open for commands.
+
+The client honours the user's own configuration: names, keys, agents, jump hosts. One master connection is opened by this
+process and watched; all else are sessions over it. A session of its own costs a login shell with its start-up files, 170 to
+300 ms on a board, so that commands go one after the other into one shell that stays; a file gets a session of its own. While
+a command is silent nothing is sent but a keep-alive every few seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import selectors
+import shlex
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from edgebench.errors import DeviceError, DeviceLost, NotInstalled, UsageError
+from edgebench.transport.base import OnBytes, OnProgress, device_said_no
+from edgebench.transport.ssh_messages import ssh_error
+from edgebench.transport.wrapped import Delimited
+
+# Names another file for ssh's configuration than the user's own, as `ssh -F` does: ssh itself has no variable for it.
+CONFIGURATION = "EDGEBENCH_SSH_CONFIG"
+# A board that is frozen is noticed after (1 + COUNT) intervals without a word from it.
+ALIVE_INTERVAL_S = 3
+ALIVE_COUNT = 2
+_CONNECT_S = 15
+# Name look-up, jump hosts, keys and the slowest login shell together.
+_OPEN_S = 60.0
+_REAP_S = 5.0
+_POLL_S = 0.02
+_PROGRESS_S = 0.1
+_RETRY_S = 0.5
+# ssh's own failures; a remote command may end with it, too.
+_SSH_FAILED = 255
+# A socket's path may have 104 bytes on some systems, and ssh appends 17 while it makes it.
+_SOCKET_BYTES = 80
+_ADDRESS = re.compile(
+    r"(?:(?P<user>[^@\s]+)@)?(?:\[(?P<ip6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\s:\[\]]+))(?::(?P<port>\d{1,5}))?"
+)
+
+_OPTIONS = {
+    # Nobody is there to be asked.
+    "BatchMode": "yes",
+    "StrictHostKeyChecking": "yes",
+    "ConnectTimeout": str(_CONNECT_S),
+    "ServerAliveInterval": str(ALIVE_INTERVAL_S),
+    "ServerAliveCountMax": str(ALIVE_COUNT),
+    # What a person's configuration may ask for that a program must not have.
+    "ClearAllForwardings": "yes",
+    "ForwardAgent": "no",
+    "ForwardX11": "no",
+    "PermitLocalCommand": "no",
+    "RemoteCommand": "none",
+    "RequestTTY": "no",
+    # A lost connection is told at this level.
+    "LogLevel": "INFO",
+}
+
+
+def find_ssh() -> str:
+    """The path of the OpenSSH client. Raises NotInstalled."""
+    found = shutil.which("ssh")
+    if not found:
+        raise NotInstalled("there is no program ssh", hint="apt-get install openssh-client")
+    return found
+
+
+def destination(address: str) -> list[str]:
+    """``[user@]host[:port]`` as ssh's arguments; a host may be a name from the user's configuration. Raises UsageError."""
+    found = _ADDRESS.fullmatch(address)
+    if not found or address.startswith("-") or (found["host"] or "").startswith("-"):
+        raise UsageError(
+            f"{address!r} is no address of a machine",
+            hint="write [user@]host[:port], or a name from your ssh configuration",
+        )
+    host = found["ip6"] or found["host"]
+    port = ["-p", found["port"]] if found["port"] else []
+    return [*port, "--", f"{found['user']}@{host}" if found["user"] else host]
+
+
+class SshChannel:
+    """One machine. It is connected to when it is first asked for something, and again by ``wait``."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._destination = destination(address)
+        self._folder = Path(tempfile.mkdtemp(prefix="edgebench-ssh-", dir=_short_folder()))
+        self._socket = self._folder / "s"
+        configuration = os.environ.get(CONFIGURATION)
+        self._client = [find_ssh(), *(("-F", configuration) if configuration else ()), "-S", str(self._socket)]
+        self._master: subprocess.Popen[bytes] | None = None
+        # One, unless several threads ask at once.
+        self._idle: list[_Shell] = []
+        self._shells = 0
+        self._connecting = threading.Lock()
+        self._answered = False
+
+    @classmethod
+    def open(cls, address: str) -> SshChannel:
+        """Connects. Raises what a connection that fails calls for."""
+        channel = cls(address)
+        try:
+            channel._connect()
+        except BaseException:
+            channel.close()
+            raise
+        return channel
+
+    def stream(self, script: str, on_bytes: OnBytes, *, timeout_s: float) -> bool:
+        """See Channel."""
+        limit = time.monotonic() + timeout_s
+        shell = self._idle_shell(limit)
+        whole = False
+        try:
+            whole = shell.run(script, on_bytes, limit)
+        finally:
+            if whole:
+                self._idle.append(shell)
+            else:
+                # What it still has to say must not be taken for the next command's words.
+                shell.close()
+        if not whole and time.monotonic() < limit:
+            raise self._lost(shell.said())
+        return whole
+
+    def send(self, local: Path, remote: str, on_progress: OnProgress | None, *, timeout_s: float) -> None:
+        """See Channel. By ``cat``: a board need not have an SFTP server."""
+        what = f"push {local.name} to {remote} on {self.address}"
+        with local.open("rb", buffering=0) as file:
+            # Its place in the file is shared with the client that reads it.
+            def moved() -> int:
+                return os.lseek(file.fileno(), 0, os.SEEK_CUR)
+
+            self._copy(f"cat > {shlex.quote(remote)}", what, on_progress, moved, timeout_s=timeout_s, stdin=file)
+
+    def fetch(self, remote: str, local: Path, on_progress: OnProgress | None, *, timeout_s: float) -> None:
+        """See Channel."""
+        what = f"pull {remote} from {self.address}"
+        with local.open("wb", buffering=0) as file:
+
+            def moved() -> int:
+                return os.fstat(file.fileno()).st_size
+
+            self._copy(f"cat < {shlex.quote(remote)}", what, on_progress, moved, timeout_s=timeout_s, stdout=file)
+
+    def wait(self, timeout_s: float) -> bool:
+        """See Channel."""
+        limit = time.monotonic() + timeout_s
+        while True:
+            said = bytearray()
+            with suppress(DeviceError):  # not there yet, which is what is waited for
+                # One question is asked even where no time is left for it.
+                self.stream("echo here", said.extend, timeout_s=max(limit - time.monotonic(), 0.5))
+            if b"here" in said:
+                return True
+            self._disconnect()
+            if time.monotonic() + _RETRY_S > limit:
+                return False
+            time.sleep(_RETRY_S)
+
+    def close(self) -> None:
+        """Ends the sessions and the connection."""
+        self._disconnect()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _connect(self, limit: float | None = None) -> None:
+        """Opens the master connection where there is none. Raises as ``ssh_error`` says."""
+        with self._connecting:
+            if self._master is None or self._master.poll() is not None:
+                self._disconnect()
+                self._open_master(limit)
+
+    def _open_master(self, limit: float | None) -> None:
+        options = [f"-o{name}={value}" for name, value in _OPTIONS.items()]
+        master = [*self._client, *options, "-oControlMaster=yes", "-N", *self._destination]
+        with (self._folder / "said").open("wb") as said:
+            self._master = _started(master, stderr=said)
+        limit = min(limit or float("inf"), time.monotonic() + _OPEN_S)
+        while not self._socket.exists():
+            if self._master.poll() is not None:
+                raise self._lost("")
+            if time.monotonic() > limit:
+                self._disconnect()
+                raise ssh_error("connection timed out", self.address, answered=self._answered)
+            time.sleep(_POLL_S)
+        self._answered = True
+
+    def _idle_shell(self, limit: float) -> _Shell:
+        self._connect(limit)
+        try:
+            return self._idle.pop()
+        except IndexError:
+            self._shells += 1
+            return _Shell(self._session("exec /bin/sh"), self._folder / f"shell {self._shells} said")
+
+    def _session(self, command: str) -> list[str]:
+        """A client of the master. Were that gone, it would not connect on its own."""
+        return [
+            *(*self._client, "-T", "-oControlMaster=no", "-oProxyCommand=false"),
+            *(f"-o{name}={_OPTIONS[name]}" for name in ("BatchMode", "RemoteCommand", "RequestTTY", "LogLevel")),
+            *(*self._destination, command),
+        ]
+
+    def _copy(
+        self,
+        command: str,
+        what: str,
+        on_progress: OnProgress | None,
+        moved: Callable[[], int],
+        *,
+        timeout_s: float,
+        stdin: IO[bytes] | None = None,
+        stdout: IO[bytes] | None = None,
+    ) -> None:
+        """Runs a session between a file here and one there; ``moved`` says how far it is."""
+        limit = time.monotonic() + timeout_s
+        self._connect(limit)
+        with (self._folder / f"copy said {secrets.token_hex(4)}").open("w+b") as said:
+            # Whatever the login shell is, it knows this much.
+            session = self._session(f"exec /bin/sh -c {shlex.quote(command)}")
+            process = _started(session, stdin=stdin, stdout=stdout, stderr=said)
+            try:
+                status = _watched(process, on_progress, moved, limit)
+            finally:
+                _end(process)
+            said.seek(0)
+            text = said.read().decode("utf-8", "replace")
+        Path(said.name).unlink(missing_ok=True)
+        if status is None:
+            raise device_said_no(what, f"not done in {timeout_s:.0f} s")
+        if status == _SSH_FAILED:
+            raise self._lost(text)
+        if status != 0:
+            raise device_said_no(what, text)
+
+    def _lost(self, said: str) -> DeviceError:
+        """The error for a connection that broke, by what the master said, else by what its client did."""
+        with suppress(subprocess.TimeoutExpired):
+            # It is a moment behind its client.
+            if self._master is not None:
+                self._master.wait(1.0)
+        path = self._folder / "said"
+        master = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        answered = self._answered
+        self._disconnect()
+        if not master.strip() and not said.strip():
+            return DeviceLost(
+                f"{self.address} was lost: the connection ended without a word",
+                hint="check its power and network and that it did not restart, then try again",
+            )
+        return ssh_error(master.strip() or said, self.address, answered=answered)
+
+    def _disconnect(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+        if self._master is not None:
+            _end(self._master)
+            self._master = None
+        self._socket.unlink(missing_ok=True)
+
+
+class _Shell:
+    """A POSIX shell on the device that runs one script after another, each in a session of its own there."""
+
+    def __init__(self, session: list[str], said_path: Path) -> None:
+        self._said_path = said_path
+        with said_path.open("wb") as said:
+            self._process = _started(session, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
+        # A script's whole session is killed where it must be: this shell must not be in it.
+        self._own_session = "own=setsid; command -v setsid >/dev/null 2>&1 || own=\n"
+
+    def run(self, script: str, on_bytes: OnBytes, limit: float) -> bool:
+        """Whether the script ended, and all that holds its output, before ``limit``; False where the shell ended, too."""
+        mark = f"edgebench-{secrets.token_hex(8)}"
+        # `cat` ends when the last process that could still write has let go. The mark in two pieces: see ``wrap``.
+        line = f"{self._own_session}$own /bin/sh -c {shlex.quote(script)} </dev/null 2>&1 | cat; echo '{mark}''-over'\n"
+        self._own_session = ""
+        reader = Delimited(f"{mark}-over".encode(), on_bytes)
+        waiting = memoryview(line.encode())
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise ValueError("the shell was started without pipes")
+        os.set_blocking(stdin.fileno(), False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdin, selectors.EVENT_WRITE)
+            selector.register(stdout, selectors.EVENT_READ)
+            while (left_s := limit - time.monotonic()) > 0:
+                for key, _ in selector.select(left_s):
+                    if key.fileobj is stdin:
+                        try:
+                            waiting = waiting[os.write(stdin.fileno(), waiting) :]
+                        except BrokenPipeError:
+                            return False
+                        if not waiting:
+                            selector.unregister(stdin)
+                        continue
+                    data = os.read(stdout.fileno(), 1 << 16)
+                    if not data:
+                        return False
+                    if reader.feed(data):
+                        return True
+        return False
+
+    def said(self) -> str:
+        """What the client said on its own account."""
+        return self._said_path.read_text(encoding="utf-8", errors="replace")
+
+    def close(self) -> None:
+        """Ends the client; the shell there ends when it reads no more."""
+        _end(self._process)
+
+
+def _short_folder() -> str | None:
+    """Where a socket's path is short enough; None for the usual place of temporary files."""
+    return None if len(tempfile.gettempdir()) < _SOCKET_BYTES - len("/edgebench-ssh-12345678/s") else "/tmp"  # noqa: S108
+
+
+def _started(
+    command: list[str],
+    *,
+    stdin: IO[bytes] | int | None = None,
+    stdout: IO[bytes] | int | None = None,
+    stderr: IO[bytes],
+) -> subprocess.Popen[bytes]:
+    # A session of its own, as Ctrl-C must reach us and not the client behind our back.
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL if stdin is None else stdin,
+        stdout=subprocess.DEVNULL if stdout is None else stdout,
+        stderr=stderr,
+        start_new_session=True,
+    )
+
+
+def _watched(
+    process: subprocess.Popen[bytes], on_progress: OnProgress | None, moved: Callable[[], int], limit: float
+) -> int | None:
+    """Its status, None where ``limit`` came first; tells what was moved meanwhile, and at the end."""
+    last = 0
+    while True:
+        left_s = limit - time.monotonic()
+        try:
+            status = process.wait(max(min(left_s, _PROGRESS_S if on_progress else left_s), 0.0))
+        except subprocess.TimeoutExpired:
+            status = None
+        if on_progress and (status in (None, 0)) and (now := moved()) > last:
+            last = now
+            on_progress(now)
+        if status is not None or left_s <= 0:
+            return status
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_REAP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_REAP_S)
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(BrokenPipeError):
+                pipe.close()

@@ -1,0 +1,146 @@
+"""A real sshd on loopback, with keys and a client configuration of its own: nothing of the user's is read or changed."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.virtual_phone.faults import Faults
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+NAME = "board"
+_START_S = 20.0
+
+
+@dataclass
+class Sshd:
+    """A board's sshd. ``config`` is the client's configuration in which it is called NAME."""
+
+    folder: Path
+    port: int
+    config: Path
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def state(self) -> Path:
+        """Where its sessions look for faults and write what happened."""
+        return self.folder / "state"
+
+    def set_faults(self, faults: Faults) -> None:
+        """Put these, and no others, in force."""
+        faults.write(self.state)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What happened, by name."""
+        path = self.state / "events.jsonl"
+        rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [row for row in rows if row["event"] == name]
+
+    def start(self) -> None:
+        """Listens from when this returns."""
+        log = (self.folder / "sshd.log").open("ab")
+        with log:
+            self._process = subprocess.Popen(
+                [str(find_sshd()), "-D", "-e", "-f", str(self.folder / "sshd_config")], stdout=log, stderr=log
+            )
+        limit = time.monotonic() + _START_S
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return
+            if self._process.poll() is not None or time.monotonic() > limit:
+                raise RuntimeError(f"sshd does not start: {(self.folder / 'sshd.log').read_text()}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """The board is off: its connections end, and nothing listens."""
+        for pid in self._processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait(10)
+            self._process = None
+
+    def freeze(self, *, frozen: bool = True) -> None:
+        """Nothing of it runs any more, its kernel still takes packets: a board that hangs."""
+        for pid in self._processes():
+            os.kill(pid, signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def _processes(self) -> list[int]:
+        """The listener and the processes of every connection, without what the sessions run."""
+        if self._process is None:
+            return []
+        found, grown = [self._process.pid], True
+        parents = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                text = stat.read_text()
+                name = text[text.index("(") + 1 : text.rindex(")")]
+                parents[int(stat.parent.name)] = (int(text.rpartition(")")[2].split()[1]), name)
+        while grown:
+            grown = False
+            for pid, (parent, name) in parents.items():
+                if parent in found and pid not in found and name.startswith("sshd"):
+                    found.append(pid)
+                    grown = True
+        return found
+
+
+def find_sshd() -> str | None:
+    """Its path, which it wants to be started by; None where it is not installed."""
+    return shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+@contextlib.contextmanager
+def sshd(folder: Path, *, faulty: bool = True) -> Iterator[Sshd]:
+    """A running sshd; ``faulty`` sessions can have faults, others are sshd's own."""
+    folder.mkdir(parents=True)
+    (folder / "state").mkdir()
+    if os.getuid() == 0:
+        # Where it separates its privileges; the init script makes it on a machine that runs one.
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    for name in ("host_key", "user_key"):
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "a test's", "-f", str(folder / name)]
+        subprocess.run(command, check=True, timeout=20)
+    shutil.copy(folder / "user_key.pub", folder / "authorized_keys")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    session = f"cd {shlex.quote(str(CHECKOUT))} && exec {sys.executable} -m tests.virtual_board.faulty_session"
+    forced = f"ForceCommand {session} {shlex.quote(str(folder / 'state'))}\n" if faulty else ""
+    (folder / "sshd_config").write_text(
+        f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder}/host_key\nPidFile none\n"
+        f'AuthorizedKeysFile "{folder}/authorized_keys"\nStrictModes no\nUsePAM no\n'
+        f"PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n{forced}"
+    )
+    write_known_host(folder, port, (folder / "host_key.pub").read_text())
+    (folder / "config").write_text(
+        f"Host {NAME}\n  HostName 127.0.0.1\n  Port {port}\n  User {getpass.getuser()}\n"
+        f'  IdentityFile "{folder}/user_key"\n  IdentitiesOnly yes\n  IdentityAgent none\n'
+        f'  UserKnownHostsFile "{folder}/known_hosts"\n  GlobalKnownHostsFile /dev/null\n'
+    )
+    server = Sshd(folder, port, folder / "config")
+    server.start()
+    try:
+        yield server
+    finally:
+        server.freeze(frozen=False)
+        server.stop()
+
+
+def write_known_host(folder: Path, port: int, public_key: str) -> None:
+    """What the client believes the host key to be."""
+    kind, key, *_ = public_key.split()
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
