@@ -18,7 +18,10 @@
 namespace edgebench {
 
 // How often the watch looks at the device, the deadline and the heartbeat.
-constexpr int64_t kSamplePeriodMs = 500;
+#ifndef EDGEBENCH_SAMPLE_PERIOD_MS
+#define EDGEBENCH_SAMPLE_PERIOD_MS 500
+#endif
+constexpr int64_t kSamplePeriodMs = EDGEBENCH_SAMPLE_PERIOD_MS;
 
 // Binds the calling thread, and so every thread that it starts later, to `cores`; the cores it was allowed before.
 // What became of it is read back by allowed_cores, not thrown: the controller judges it.

@@ -247,8 +247,9 @@ def _age_s(said: Mapping[str, str], owner: Owner | None) -> int | None:
             # Its first lease is not written yet, or it is not ours at all: the link itself is as old.
             made_s, wall_s = said["made"].split()
             return int(wall_s) - int(made_s)
+        since_s = int(now_s) - int(lease_s)
         # Started again since then, the device was on for that long at least without a word from the owner.
-        return int(now_s) - int(lease_s) if lease_boot == boot else int(now_s)
+        return since_s if lease_boot == boot else int(now_s)
     except (KeyError, ValueError):
         return None
 

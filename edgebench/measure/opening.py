@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from edgebench.catalog import resolve_target
+from edgebench.device.android import FOLDER
+from edgebench.device.guard import Guard
 from edgebench.device.host import HostDevice
 from edgebench.device.lock import leftover_launches, locked, sweep_script
 from edgebench.errors import DeviceBusy, DeviceNotFound, DeviceRefused, UsageError
@@ -26,8 +28,7 @@ if TYPE_CHECKING:
     from edgebench.device.android.device import AndroidDevice
     from edgebench.transport.remote import Remote
 
-# The one folder of an Android phone that a shell may write to and execute from.
-ANDROID_PLACE = Place("/data/local/tmp/edgebench")
+ANDROID_PLACE = Place(FOLDER)
 # What to do where another phone is connected than the target asks for.
 RIGHT_MODEL = "plug in the right one, name it with --serial, or use --target android for any phone"
 _SWEEP_S = 30.0
@@ -107,7 +108,8 @@ def connected(target: TargetSpec, emit: Emit) -> Iterator[tuple[Remote, AndroidD
 
 @contextmanager
 def _open_android(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Bench]:
-    from edgebench.device.android.settings import Changed, changed, restore_left_over
+    from edgebench.device.android.settings import settings_named
+    from edgebench.device.settings import Changed, changed, restore_left_over
     from edgebench.transport.patience import Patience
 
     with ExitStack() as stack:
@@ -120,7 +122,8 @@ def _open_android(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Be
         left = leftover_launches(remote.run_script(sweep_script(ANDROID_PLACE.launches), timeout_s=_SWEEP_S).output)
         if left:
             emit(Note(f"an earlier run left {len(left)} launch(es) on the device: ended and removed"))
-        if restore_left_over(remote):
+        guard = Guard(ANDROID_PLACE.folder)
+        if restore_left_over(remote, guard):
             emit(Note("an earlier run left settings of the device changed: they are restored"))
         patience = Patience(remote, emit)
         held: Changed | None = None
@@ -128,7 +131,7 @@ def _open_android(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Be
         @contextmanager
         def changes() -> Iterator[None]:
             nonlocal held
-            with changed(remote, access.settings, emit=emit) as held:
+            with changed(remote, settings_named(access.settings), guard, emit) as held:
                 for said in held.said:
                     emit(Note(f"changed for this run, restored at its end: {said}"))
                 held.renew(_SILENCE_S)

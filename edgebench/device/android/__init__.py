@@ -1,1 +1,4 @@
-"""Phones and boards that run Android: facts, temperatures, state, settings that are put back, and what stands in the way."""
+"""Android devices."""
+
+# The one folder of an Android phone that a shell may write to and execute from, and edgebench's in it.
+FOLDER = "/data/local/tmp/edgebench"

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
+from edgebench.device import kernel
 from edgebench.device.android import parse, thermal
-from edgebench.device.android.shell import Shell, ask
-from edgebench.device.cores import Clusters, by_frequency
+from edgebench.device.cores import Clusters
+from edgebench.device.kernel import CORES_COMMANDS, ZONES_COMMAND
+from edgebench.device.shell import Shell, ask
 from edgebench.errors import DeviceRefused
 from edgebench.files import sha256_bytes
 from edgebench.records import DeviceFacts, DeviceState, Reading, ThermalState
 
-# One `grep -H ''` over many files is one process on the phone; a `cat` for each would be dozens.
-_CPUFREQ = "/sys/devices/system/cpu/cpu[0-9]*/cpufreq"
-_ZONE = "/sys/class/thermal/thermal_zone[0-9]*"
 _BATTERY = "dumpsys battery"
-_ZONES = f"grep -H '' {_ZONE}/type {_ZONE}/temp"
-_CORES = {
-    "online": "cat /sys/devices/system/cpu/online",
-    "allowed": "grep Cpus_allowed_list /proc/self/status",
-    "cpufreq": f"grep -H '' {_CPUFREQ}/cpuinfo_max_freq {_CPUFREQ}/scaling_governor",
-    "cpuinfo": "cat /proc/cpuinfo",
-}
 _FACTS = {
-    **_CORES,
+    **CORES_COMMANDS,
     "properties": "getprop",
     "machine": "uname -m",
     "meminfo": "cat /proc/meminfo",
     "battery": _BATTERY,
 }
-_THERMAL = {"service": "dumpsys thermalservice", "battery": _BATTERY, "zones": _ZONES}
+_THERMAL = {"service": "dumpsys thermalservice", "battery": _BATTERY, "zones": ZONES_COMMAND}
 _STATE = {
     "battery": _BATTERY,
     # The whole of it runs to hundreds of kB on a busy phone.
@@ -67,19 +59,17 @@ class AndroidDevice:
                 f"{self._serial} tells nothing of itself: `getprop` prints nothing there",
                 hint="restart the device; is it an Android, and does `adb shell getprop` print its properties?",
             )
-        cpuinfo = parse.cpuinfo(said["cpuinfo"])
-        files = parse.core_files(said["cpufreq"])
-        clusters = _clusters(said)
+        clusters = kernel.clusters(said)
         abi = _abi(properties)
         return DeviceFacts(
             id=sha256_bytes(f"edgebench {self._identity(properties)}".encode())[:16],
             model=_model(properties, said["machine"].strip()),
-            soc=_soc(properties, cpuinfo),
+            soc=_soc(properties, kernel.cpuinfo(said["cpuinfo"])),
             os_build=_os_build(properties),
             machine=_word(said["machine"]) or _MACHINES.get(abi or "", "unknown"),
             clusters=clusters.clusters,
-            memory_bytes=parse.memory_bytes(said["meminfo"]),
-            governor=_governor(files, clusters.all),
+            memory_bytes=kernel.memory_bytes(said["meminfo"]),
+            governor=kernel.governor(said, clusters.all),
             power_source=parse.battery(said["battery"]).source,
             virtual=_virtual(properties),
             abi=abi,
@@ -87,7 +77,7 @@ class AndroidDevice:
 
     def clusters(self) -> Clusters:
         """The cores that are online and that the shell may use, by maximum frequency, fastest first."""
-        return _clusters(ask(self._shell, _CORES))
+        return kernel.clusters(ask(self._shell, CORES_COMMANDS))
 
     def default_cores(self, threads: int) -> tuple[int, ...]:
         """See Clusters.default. Raises UsageError."""
@@ -99,7 +89,7 @@ class AndroidDevice:
 
     def thermal_zones(self) -> dict[str, str]:
         """At most four zones (SoC, skin, battery): name to the path of the file. Empty where the shell may not read them."""
-        found = thermal.zones(ask(self._shell, {"zones": _ZONES})["zones"])
+        found = thermal.zones(ask(self._shell, {"zones": ZONES_COMMAND})["zones"])
         return {zone.name: zone.path for zone in thermal.worth_sampling(found)}
 
     def thermal_state(self) -> ThermalState:
@@ -131,15 +121,6 @@ class AndroidDevice:
         return serial or f"{properties.get('ro.build.fingerprint', '')} {self._serial}"
 
 
-def _clusters(said: dict[str, str]) -> Clusters:
-    files = parse.core_files(said["cpufreq"])
-    # A core that is offline has no cpufreq folder on some kernels and a stale one on others: the list of those online counts.
-    online = parse.core_list(said["online"]) or tuple(sorted(files)) or parse.processors(said["cpuinfo"]) or (0,)
-    allowed = parse.allowed_cores(said["allowed"])
-    usable = [core for core in online if core in allowed] or list(online)
-    return Clusters(by_frequency({core: files[core].max_khz if core in files else None for core in usable}))
-
-
 def _model(properties: dict[str, str], machine: str) -> str:
     maker, name = parse.first(properties, *_MAKERS), parse.first(properties, *_MARKET_NAMES)
     if name is None:
@@ -166,11 +147,6 @@ def _os_build(properties: dict[str, str]) -> str:
 def _abi(properties: dict[str, str]) -> str | None:
     abis = parse.first(properties, "ro.product.cpu.abi", "ro.product.cpu.abilist", "ro.product.cpu.abilist64")
     return abis.split(",")[0].strip() or None if abis else None
-
-
-def _governor(files: dict[int, parse.CoreFiles], cores: tuple[int, ...]) -> str | None:
-    found = {files[core].governor for core in cores if core in files}
-    return "+".join(sorted(name for name in found if name)) or None
 
 
 def _virtual(properties: dict[str, str]) -> bool:

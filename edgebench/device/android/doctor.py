@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgebench.device.android import parse, thermal
-from edgebench.device.android.guard import Guard
-from edgebench.device.android.shell import Shell, ask
+from edgebench.device import kernel
+from edgebench.device.android import FOLDER, parse, thermal
 from edgebench.device.checks import Check
 from edgebench.device.cores import Clusters
+from edgebench.device.guard import Guard
+from edgebench.device.kernel import integer
+from edgebench.device.shell import Shell, ask
 from edgebench.records import DeviceFacts, DeviceState, ThermalState
 
 ABIS = ("arm64-v8a", "armeabi-v7a", "x86_64", "riscv64")
@@ -57,9 +59,7 @@ class _Seen:
     now_s: float
 
 
-def examine(
-    device: Examined, remote: Shell, *, folder: str = Guard().folder, now_s: float | None = None
-) -> tuple[Check, ...]:
+def examine(device: Examined, remote: Shell, *, folder: str = FOLDER, now_s: float | None = None) -> tuple[Check, ...]:
     """Looks at everything once, in some seconds, and changes nothing but a script in ``folder`` that it removes.
 
     ``now_s`` is this computer's time, in seconds since 1970. Raises DeviceLost or DeviceUnauthorized where the device cannot
@@ -125,7 +125,7 @@ def _who(seen: _Seen) -> Iterable[Check]:
 def _cores(seen: _Seen) -> Check:
     named = Clusters(seen.facts.clusters).named()
     found = "; ".join(f"{name} {','.join(map(str, cores))}" for name, cores in named.items())
-    answers = {cluster: parse.allowed_cores(text) for cluster, text in seen.pinned.items()}
+    answers = {cluster: kernel.allowed_cores(text) for cluster, text in seen.pinned.items()}
     refused = [cluster for cluster, allowed in answers.items() if allowed != cluster]
     if not any(answers.values()):
         mend = "the device has no taskset to try it with: each launch reads back on which cores it may run"
@@ -156,7 +156,7 @@ def _place(seen: _Seen, folder: str) -> Iterable[Check]:
     if seen.said["journal"].strip():
         mend = "the next run restores them; now: adb shell sh " + Guard(folder).journal
         yield Check("settings", False, "a session that runs or died has changed some", mend)
-    date_s = parse.integer(seen.said["clock"])
+    date_s = integer(seen.said["clock"])
     off_s = None if date_s is None else date_s - seen.now_s
     yield Check(
         "clock",
@@ -221,7 +221,7 @@ def _power(seen: _Seen) -> Iterable[Check]:
         "switch it on, at its darkest: with the screen off many phones lower the clock (adb shell input keyevent WAKEUP)",
     )
     stay = seen.said["stay"].strip()
-    known = stay == "null" or parse.integer(stay) is not None
+    known = stay == "null" or integer(stay) is not None
     yield Check(
         "stay awake",
         # A screen that goes dark is recorded, and stops nobody.

@@ -6,14 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edgebench.device.kernel import integer
 from edgebench.device.temperature import plausible
 
 # A value may run over several lines, but not into the next property.
 _PROPERTY = re.compile(r"^\[([^\[\]\n]+)\]: \[((?:(?!\n\[)[\s\S])*?)\]\s*$", re.MULTILINE)
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
-_CORES = re.compile(r"([0-9]{1,4})(?:-([0-9]{1,4}))?")
-_CORE_MAX = 1023
-_CORE_FILE = re.compile(r"\S*/cpu([0-9]{1,4})/cpufreq/(\w+):(.*)")
 _BATTERY_SAVER = re.compile(r"Battery Saver is currently:\s*(\w+)", re.IGNORECASE)
 _SAVER_FLAG = re.compile(r"\bm(?:BatterySaver|LowPowerMode)Enabled=(true|false)\b")
 _DISPLAY = re.compile(r"Display Power: state=(\w+)")
@@ -39,14 +36,6 @@ class Battery:
     def charging(self) -> bool | None:
         """Whether any charger is attached."""
         return None if self.source is None else self.source != "battery"
-
-
-@dataclass(frozen=True)
-class CoreFiles:
-    """What cpufreq says of a core."""
-
-    max_khz: int | None = None
-    governor: str | None = None
 
 
 def properties(text: str) -> dict[str, str]:
@@ -108,69 +97,6 @@ def screen_on(dumpsys_power: str) -> bool | None:
         return {"Awake": True, "Dreaming": True, "Asleep": False, "Dozing": False}.get(wakefulness[1])
     interactive = _INTERACTIVE.search(dumpsys_power)
     return None if interactive is None else interactive[1] == "true"
-
-
-def cpuinfo(text: str) -> dict[str, str]:
-    """The first value of every key of /proc/cpuinfo."""
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        key, colon, value = line.partition(":")
-        if colon and value.strip():
-            found.setdefault(key.strip(), value.strip())
-    return found
-
-
-def processors(text: str) -> tuple[int, ...]:
-    """The cores that /proc/cpuinfo lists, which are those online."""
-    numbers = re.findall(r"^processor\s*:\s*([0-9]{1,4})\s*$", text, re.MULTILINE)
-    return tuple(sorted({int(number) for number in numbers if int(number) <= _CORE_MAX}))
-
-
-def memory_bytes(meminfo: str) -> int | None:
-    """MemTotal of /proc/meminfo."""
-    found = re.search(r"^MemTotal:\s*([0-9]{1,15}) kB", meminfo, re.MULTILINE)
-    return int(found[1]) * 1024 if found and int(found[1]) else None
-
-
-def core_list(text: str) -> tuple[int, ...]:
-    """``0-3,7`` as cores; empty where any part of it is something else."""
-    cores: set[int] = set()
-    for part in text.strip().split(","):
-        found = _CORES.fullmatch(part.strip())
-        # Backwards, or past any machine: that is no list of cores.
-        if found is None or not int(found[1]) <= int(found[2] or found[1]) <= _CORE_MAX:
-            return ()
-        cores.update(range(int(found[1]), int(found[2] or found[1]) + 1))
-    return tuple(sorted(cores))
-
-
-def allowed_cores(status: str) -> tuple[int, ...]:
-    """Cpus_allowed_list of /proc/self/status; empty where it is not there."""
-    found = re.search(r"^Cpus_allowed_list:(.*)$", status, re.MULTILINE)
-    return core_list(found[1]) if found else ()
-
-
-def core_files(listing: str) -> dict[int, CoreFiles]:
-    """What ``grep -H '' …/cpu*/cpufreq/{cpuinfo_max_freq,scaling_governor}`` printed, by core."""
-    frequencies: dict[int, int] = {}
-    governors: dict[int, str] = {}
-    for line in listing.splitlines():
-        found = _CORE_FILE.fullmatch(line.strip())
-        if found is None:
-            continue
-        core, value = int(found[1]), found[3].strip()
-        khz = integer(value)
-        if found[2] == "cpuinfo_max_freq" and khz and khz > 0:
-            frequencies.setdefault(core, khz)
-        elif found[2] == "scaling_governor" and value:
-            governors.setdefault(core, value)
-    return {core: CoreFiles(frequencies.get(core), governors.get(core)) for core in sorted({*frequencies, *governors})}
-
-
-def integer(text: str | None) -> int | None:
-    """``text`` as a whole number of at most 18 digits, None where it is none."""
-    text = (text or "").strip()
-    return int(text) if _INTEGER.fullmatch(text) else None
 
 
 def _fields(text: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from edgebench.device.kernel import zone_files
 from edgebench.device.temperature import plausible, zone_celsius
 from edgebench.records import Place, Reading
 
@@ -14,7 +15,6 @@ _THRESHOLD = re.compile(
     r"TemperatureThreshold\{mType=(-?[0-9]{1,4}), mName=(.*?), mHotThrottlingThresholds=\[([^\]]*)\].*\}"
 )
 _FLOAT = re.compile(r"[+-]?[0-9]{1,9}(?:\.[0-9]{1,9})?")
-_ZONE_FILE = re.compile(r"(/\S*/(thermal_zone[0-9]{1,4}))/(type|temp):(.*)")
 _STATUS = re.compile(r"^Thermal Status: ([0-6])\s*$", re.MULTILINE)
 
 # android.os.Temperature.TYPE_*: 6 to 8 are the battery's voltage, current and charge, which are no temperatures.
@@ -93,20 +93,14 @@ def zones(listing: str) -> tuple[Zone, ...]:
     The rest is dropped: a zone called ``pm8953_tz`` that is 25000 for ever cannot be told from a temperature by its value.
     Equal names are numbered by their zone.
     """
-    kinds: dict[str, str] = {}
-    values: dict[str, str] = {}
-    for line in listing.splitlines():
-        if found := _ZONE_FILE.fullmatch(line.strip()):
-            (kinds if found[3] == "type" else values).setdefault(found[1], found[4].strip())
-    found_zones: dict[str, Zone] = {}
-    for path in sorted(values, key=lambda path: (len(path), path)):
-        kind, folder = kinds.get(path, ""), path.rpartition("/")[2]
-        place, degrees_c = place_of(kind), zone_celsius(values[path])
-        if place == "other" or degrees_c is None or _no_temperature(kind, values[path]):
+    found: dict[str, Zone] = {}
+    for zone in zone_files(listing):
+        place, degrees_c = place_of(zone.kind), zone_celsius(zone.temp)
+        if place == "other" or degrees_c is None or _no_temperature(zone.kind, zone.temp):
             continue
-        name = kind if kind not in found_zones else f"{kind} {folder}"
-        found_zones[name] = Zone(name, place, degrees_c, f"{path}/temp", folder)
-    return tuple(found_zones.values())
+        name = zone.kind if zone.kind not in found else f"{zone.kind} {zone.folder}"
+        found[name] = Zone(name, place, degrees_c, f"{zone.path}/temp", zone.folder)
+    return tuple(found.values())
 
 
 def place_of(zone_type: str) -> Place:

@@ -8,7 +8,7 @@ from edgebench.device.android.device import AndroidDevice
 from edgebench.device.base import Device
 from edgebench.errors import DeviceLost, DeviceRefused, UsageError
 from edgebench.records import DeviceState
-from tests.device.android.sample_phone import SamplePhone, cpufreq_listing, sample, zone_listing
+from tests.device.sample_phone import SamplePhone, cpufreq_listing, sample, zone_listing
 
 OCTA = cpufreq_listing([1800000] * 4 + [2400000] * 3 + [2900000])
 PIXEL = {

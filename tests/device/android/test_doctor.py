@@ -8,10 +8,10 @@ from edgebench.device.android.device import AndroidDevice
 from edgebench.device.android.doctor import examine
 from edgebench.device.checks import Check
 from edgebench.errors import DeviceLost
-from tests.device.android.folder_phone import STAY, FolderPhone
-from tests.device.android.sample_phone import SamplePhone, sample
 from tests.device.android.test_device import PIXEL
-from tests.device.android.test_shell import SHELLS
+from tests.device.folder_phone import STAY, FolderPhone
+from tests.device.sample_phone import SamplePhone, sample
+from tests.device.test_shell import SHELLS
 
 NOW_S = 1_795_557_600.0
 IDLE = "cpu  1000 0 500 90000 100 10 20 0 0 0\ncpu  1002 0 501 90790 101 10 20 0 0 0\n"

@@ -8,19 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from edgebench.device.android import FOLDER
 from edgebench.device.android.device import AndroidDevice
 from edgebench.device.android.doctor import examine
-from edgebench.device.android.guard import Guard
-from edgebench.device.android.settings import changed, restore_left_over
+from edgebench.device.android.settings import settings_named
+from edgebench.device.guard import Guard
+from edgebench.device.settings import changed, restore_left_over
 from edgebench.errors import DeviceError, DeviceRefused
 from edgebench.transport.adb import AdbChannel
 from edgebench.transport.remote import Remote
-from tests.device.android.folder_phone import STAY, eventually
+from tests.device.folder_phone import STAY, eventually
 from tests.transport.rigs import use_server
 from tests.virtual_phone.fixtures import AdbServer, adb_server
 from tests.virtual_phone.phone import VirtualPhone, virtual_phone
 
-GUARD = Guard(tick_s=0.1)
+GUARD = Guard(FOLDER, tick_s=0.1)
+FIXED, STAY_AWAKE = settings_named(("fixed_performance",)), settings_named(("stay_awake",))
+BOTH = (*FIXED, *STAY_AWAKE)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +77,7 @@ def test_phones_of_several_makers_are_read(tmp_path, server, profile, model, soc
 
 def test_settings_are_changed_and_restored_over_adb(pixel):
     phone, remote, device = pixel
-    with changed(remote, ("fixed_performance", "stay_awake"), GUARD) as held:
+    with changed(remote, BOTH, GUARD) as held:
         assert (phone.read_state("fixed_performance"), phone.setting("global", STAY)) == ("true", "7")
         held.renew(300)
         assert device.state().screen_on is not None, "the guard in the background holds no channel"
@@ -83,10 +87,10 @@ def test_settings_are_changed_and_restored_over_adb(pixel):
 
 def test_the_phone_restores_by_itself_what_a_lost_session_left(pixel):
     phone, remote, _ = pixel
-    guard = Guard(lease_s=1.0, tick_s=0.1)
+    guard = Guard(FOLDER, lease_s=1.0, tick_s=0.1)
     with (
         pytest.raises(DeviceRefused, match="has put its settings back"),
-        changed(remote, ("stay_awake",), guard) as held,
+        changed(remote, STAY_AWAKE, guard) as held,
     ):
         assert eventually(lambda: phone.setting("global", STAY) == "0")
         assert eventually(lambda: not phone.processes())
@@ -96,7 +100,7 @@ def test_the_phone_restores_by_itself_what_a_lost_session_left(pixel):
 def test_a_restart_of_the_phone_leaves_the_journal_for_the_next_session(pixel, server):
     phone, remote, _ = pixel
     # Nobody is there to restore: the session's own attempt finds no phone.
-    with pytest.raises(DeviceError), changed(_Deserted(remote), ("stay_awake",), GUARD):
+    with pytest.raises(DeviceError), changed(_Deserted(remote), STAY_AWAKE, GUARD):
         phone.reboot()
         raise DeviceError("the session dies", hint="")
     server.connect(phone)
@@ -107,7 +111,7 @@ def test_a_restart_of_the_phone_leaves_the_journal_for_the_next_session(pixel, s
 
 def test_a_phone_that_restarts_under_a_session_is_set_anew(pixel, server):
     phone, remote, _ = pixel
-    with changed(remote, ("fixed_performance", "stay_awake"), GUARD) as held:
+    with changed(remote, BOTH, GUARD) as held:
         phone.reboot()
         server.connect(phone)
         phone.put_state("fixed_performance", "false")
@@ -119,7 +123,7 @@ def test_a_phone_that_restarts_under_a_session_is_set_anew(pixel, server):
 
 def test_a_phone_of_an_older_android_refuses_fixed_performance(tmp_path, server):
     with connected("redmi", tmp_path / "phone", server) as (phone, remote, _):
-        with pytest.raises(DeviceRefused, match="Unknown command"), changed(remote, ("fixed_performance",), GUARD):
+        with pytest.raises(DeviceRefused, match="Unknown command"), changed(remote, FIXED, GUARD):
             pytest.fail("it must not be believed")
         assert not phone.processes()
 

@@ -4,32 +4,14 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from edgebench.device.android import parse
 from edgebench.device.temperature import plausible
-from tests.device.android.sample_phone import SAMPLES, cpufreq_listing, sample
+from tests.device.mangling import mangled
+from tests.device.sample_phone import SAMPLES, sample
 
 TEXTS = [path.read_text(encoding="utf-8") for path in sorted(SAMPLES.iterdir())]
 POWER = ["  mWakefulness=Awake\n", "Display Power: state=ON\n", "Battery Saver is currently: OFF\n"]
-FILES = [
-    cpufreq_listing([1800000, 2400000]),
-    "MemTotal:        7812345 kB\n",
-    "0-3,7\n",
-    "Hardware\t: MT6765\n",
-    *POWER,
-]
-
-
-@st.composite
-def mangled(draw: st.DrawFn, texts: list[str]) -> str:
-    """A text of which parts are cut out, doubled, moved or replaced."""
-    text = draw(st.sampled_from(texts))
-    for _ in range(draw(st.integers(1, 4))):
-        first, last = sorted((draw(st.integers(0, len(text))), draw(st.integers(0, len(text)))))
-        piece = draw(st.one_of(st.just(""), st.just(text[first:last] * 2), st.text(max_size=8), st.just("9" * 5000)))
-        text = text[:first] + piece + text[last:]
-    return text
 
 
 def test_a_listing_of_properties_has_no_empty_ones():
@@ -131,29 +113,11 @@ def test_whether_the_screen_is_lit(power, lit):
     assert parse.screen_on(power) is lit
 
 
-@pytest.mark.parametrize(
-    ("text", "cores"),
-    [("0-3,7\n", (0, 1, 2, 3, 7)), ("5", (5,)), ("", ()), ("3-1", ()), ("0-9999", ()), ("0-x", ()), ("-1", ())],
-)
-def test_a_list_of_cores(text, cores):
-    assert parse.core_list(text) == cores
-
-
-def test_the_processors_that_cpuinfo_lists():
-    assert parse.processors("processor\t: 0\nBogoMIPS\t: 38\n\nprocessor\t: 4\nHardware\t: x\n") == (0, 4)
-
-
-@given(mangled(TEXTS + FILES))
+@given(mangled(TEXTS + POWER))
 def test_no_mangled_text_raises_or_gives_what_cannot_be(text):
     battery = parse.battery(text)
     assert battery.percent is None or 0 <= battery.percent <= 100
     assert battery.celsius is None or plausible(battery.celsius)
-    memory = parse.memory_bytes(text)
-    assert memory is None or memory > 0
-    files = parse.core_files(text)
-    assert all(each.max_khz is None or each.max_khz > 0 for each in files.values())
-    cores = parse.core_list(text) or parse.processors(text) or parse.allowed_cores(text)
-    assert all(core >= 0 for core in cores or ())
-    assert all(value for value in (parse.properties(text) | parse.cpuinfo(text)).values())
+    assert all(parse.properties(text).values())
     assert parse.power_saving(text, text) in (True, False, None)
     assert parse.screen_on(text) in (True, False, None)

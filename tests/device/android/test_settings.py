@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from edgebench.device.android.guard import install_script
-from edgebench.device.android.settings import changed, restore_left_over
+from edgebench.device.android.settings import settings_named
+from edgebench.device.guard import install_script
+from edgebench.device.settings import changed, restore_left_over
 from edgebench.errors import CommandTimedOut, DeviceLost, DeviceRefused, UsageError
 from edgebench.events import Event, Note
-from tests.device.android.folder_phone import STAY, FolderPhone, eventually
-from tests.device.android.test_shell import SHELLS
+from tests.device.folder_phone import STAY, FolderPhone, eventually
+from tests.device.test_shell import SHELLS
 
-BOTH = ("fixed_performance", "stay_awake")
+BOTH = settings_named(("fixed_performance", "stay_awake"))
+STAY_AWAKE = settings_named(("stay_awake",))
 
 
 @pytest.fixture(params=SHELLS)
@@ -46,7 +48,7 @@ def test_settings_hold_inside_and_are_restored_after(phone):
 
 
 def test_a_setting_that_was_never_set_is_deleted_again(phone):
-    with changed(phone, ("stay_awake",), phone.guard):
+    with changed(phone, STAY_AWAKE, phone.guard):
         assert phone.value(STAY) == "7"
     assert phone.value(STAY) is None
 
@@ -66,9 +68,9 @@ def test_without_settings_the_device_is_left_alone(phone):
     assert phone.lost == 1
 
 
-def test_an_unknown_setting_is_a_slip_of_the_keyboard(phone):
-    with pytest.raises(UsageError, match="warp_drive"), changed(phone, ("warp_drive",), phone.guard):
-        pytest.fail("there is none")
+def test_an_unknown_setting_is_a_slip_of_the_keyboard():
+    with pytest.raises(UsageError, match="warp_drive"):
+        settings_named(("stay_awake", "warp_drive"))
 
 
 def test_an_older_android_refuses_and_nothing_stays_changed(phone):
@@ -146,7 +148,7 @@ def test_what_a_dead_session_left_is_restored_by_the_next(phone):
 
 def test_the_next_session_remembers_the_value_before_the_dead_one(phone):
     dying_session(phone)
-    with changed(phone, ("stay_awake",), phone.guard) as held:
+    with changed(phone, STAY_AWAKE, phone.guard) as held:
         assert "before: 0" in held.said[0]
         # The dead session's guard ends as soon as another is on duty.
         assert eventually(lambda: len(phone.guards()) == 1)

@@ -7,8 +7,9 @@ from hypothesis import given
 
 from edgebench.device.android import thermal
 from edgebench.device.temperature import plausible, zone_celsius
-from tests.device.android.sample_phone import sample, zone_listing
-from tests.device.android.test_parse import TEXTS, mangled
+from tests.device.android.test_parse import TEXTS
+from tests.device.mangling import mangled
+from tests.device.sample_phone import sample, zone_listing
 
 PIXEL = [("BIG", "61000"), ("MID", "55000"), ("LITTLE", "52000"), ("G3D", "48000"), ("battery", "31200")]
 QUALCOMM = [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgebench.errors import DeviceLost
 
-SAMPLES = Path(__file__).parents[1] / "samples" / "android"
+SAMPLES = Path(__file__).parent / "samples" / "android"
 _ASKED = re.compile(r"echo '(?P<mark>@@edgebench [^']+)'; \{ (?P<command>.*); \} 2>/dev/null")
 
 

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edgebench.device.android.guard import Guard
+from edgebench.device.guard import Guard
 from edgebench.errors import DeviceError, DeviceLost
-from tests.device.android.sample_phone import Ran
+from tests.device.sample_phone import Ran
 
 SETTINGS = """\
 file="$PHONE/$3"

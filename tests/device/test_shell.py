@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from edgebench.device.android.shell import ask, sections
-from tests.device.android.sample_phone import Ran
+from edgebench.device.shell import ask, sections
+from tests.device.sample_phone import Ran
 
 
 class LocalShell:

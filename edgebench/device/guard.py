@@ -9,7 +9,6 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-FOLDER = "/data/local/tmp/edgebench"
 # How a renewal ends that cannot be granted.
 NO_JOURNAL, NO_GUARD = 3, 4
 _NAME = "edgebench-guard"
@@ -22,7 +21,7 @@ class Guard:
     The guard wakes every ``tick_s``: rarely enough that a launch does not feel it.
     """
 
-    folder: str = FOLDER
+    folder: str
     lease_s: float = 60.0
     tick_s: float = 5.0
 
