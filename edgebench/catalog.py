@@ -322,7 +322,11 @@ def _read_target(path: Path) -> TargetSpec:
         raise _invalid(path, "$.address", "there is a serial, too", "name the device by one of the two")
     named = [key for key in ("serial", "address", "model", "abi") if getattr(target, key) is not None]
     if target.platform == "host" and named:
-        raise _invalid(path, f"$.{named[0]}", "says which phone, the platform is host", "write platform: android")
+        raise _invalid(
+            path, f"$.{named[0]}", "says which phone, the platform is host", "write platform: android or linux"
+        )
+    if target.platform == "linux" and target.serial is not None:
+        raise _invalid(path, "$.serial", "is a phone's, the platform is linux", "write address: [user@]host[:port]")
     return target
 
 

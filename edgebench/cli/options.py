@@ -228,7 +228,9 @@ def target_option(function: F) -> F:
 def serial_option(function: F) -> F:
     """Which of several phones."""
     return click.option(
-        "--serial", metavar="SERIAL", help="Which phone: a serial from `edgebench devices`, or host:port."
+        "--serial",
+        metavar="SERIAL",
+        help="Which phone: a serial from `edgebench devices`, or host:port. Which board: [user@]host[:port].",
     )(function)
 
 

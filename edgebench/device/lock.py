@@ -88,10 +88,14 @@ def _user() -> str:
 
 
 class DeviceLock:
-    """The device's own lock, in ``folder`` there. ``renew`` must be called more often than every STALE_S."""
+    """The device's own lock, in ``folder`` there, which is made for all its users where ``shared``.
 
-    def __init__(self, shell: Shell, folder: str, owner: Owner) -> None:
+    ``renew`` must be called more often than every STALE_S.
+    """
+
+    def __init__(self, shell: Shell, folder: str, owner: Owner, *, shared: bool = False) -> None:
         self._shell = shell
+        self._mode = "777" if shared else "755"
         self._text = quote(json.dumps(astuple(owner)), safe="")
         self._lock = shlex.quote(f"{folder}/lock")
         self._lease = shlex.quote(f"{folder}/lease")
@@ -107,7 +111,8 @@ class DeviceLock:
         """
         ran = self._run(
             f"{_CLOCK}\n"
-            f"mkdir -p {self._folder} || exit 1\n"
+            # Where several users share a device, whoever comes first makes the folder for all.
+            f"[ -d {self._folder} ] || {{ mkdir -p {self._folder} && chmod {self._mode} {self._folder}; }} || exit 1\n"
             f"take() {{ ln -s {self._text} {self._lock} && {{ {self._seen} || {{ rm -f {self._lock}; return 1; }}; }}; }}\n"
             "if said=$(take 2>&1); then echo taken; exit 0; fi\n"
             # It may have been given up just now; where it is not there and cannot be made, the folder is at fault.
@@ -163,12 +168,13 @@ def locked(
     device_id: str,
     emit: Emit,
     *,
+    shared: bool = False,
     wait: bool = True,
     sleep_s: Callable[[float], None] = time.sleep,
 ) -> Iterator[DeviceLock]:
     """Holds the device, first on this computer, then on the device. Raises DeviceBusy, at once where not ``wait``."""
     owner = this_owner()
-    lock = DeviceLock(shell, folder, owner)
+    lock = DeviceLock(shell, folder, owner, shared=shared)
     with _host_lock(device_id) as file:
         _take(lambda: _try_host(file, owner), emit, wait=wait, sleep_s=sleep_s)
         _take(lock.try_acquire, emit, wait=wait, sleep_s=sleep_s)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from edgebench.device.checks import Check
 from edgebench.device.host import HostDevice
+from edgebench.device.linux.device import LinuxDevice
 from edgebench.events import Emit
 from edgebench.measure.opening import RIGHT_MODEL, connected, wrong_model
 from edgebench.records import TargetSpec
@@ -17,18 +16,21 @@ _LOAD_PER_CORE = 0.3
 def checkup(target: TargetSpec, emit: Emit) -> tuple[Check, ...]:
     """Every check of the target's platform. Raises DeviceNotFound or DeviceUnauthorized where there is no device to look at."""
     if target.platform == "host":
-        return host_checks(HostDevice(), os.getloadavg()[0])
-    from edgebench.device.android.doctor import examine
-
+        return machine_checks(HostDevice())
     with connected(target, emit) as (remote, device):
-        checks = examine(device, remote)
+        if isinstance(device, LinuxDevice):
+            checks = machine_checks(device)
+        else:
+            from edgebench.device.android.doctor import examine
+
+            checks = examine(device, remote)
         problem = wrong_model(target, device.facts())
     return (Check("target", False, problem, RIGHT_MODEL), *checks) if problem else checks
 
 
-def host_checks(device: HostDevice, load: float) -> tuple[Check, ...]:
-    """What a measurement on this machine needs. ``load`` is the load average of the last minute."""
-    facts, thermal, state = device.facts(), device.thermal_state(), device.state()
+def machine_checks(device: LinuxDevice) -> tuple[Check, ...]:
+    """What a measurement on a Linux machine needs."""
+    facts, thermal, state, load = device.facts(), device.thermal_state(), device.state(), device.load_average()
     cores = sum(len(cluster) for cluster in facts.clusters)
     warmest = thermal.hottest()
     governor = facts.governor
@@ -36,8 +38,8 @@ def host_checks(device: HostDevice, load: float) -> tuple[Check, ...]:
         Check("cores", True, f"{cores} may be used, in {len(facts.clusters)} cluster(s)"),
         Check(
             "load",
-            load <= _LOAD_PER_CORE * cores,
-            f"{load:.2f} processes ran at once in the last minute",
+            None if load is None else load <= _LOAD_PER_CORE * cores,
+            "not told" if load is None else f"{load:.2f} processes ran at once in the last minute",
             "stop what else runs (top shows it), or wait until it is over",
         ),
         Check(

@@ -25,13 +25,19 @@ from edgebench.runtime.remote_launcher import Place, RemoteLauncher
 from edgebench.transport.local import LocalTransport
 
 if TYPE_CHECKING:
-    from edgebench.device.android.device import AndroidDevice
+    from edgebench.device.base import Device
+    from edgebench.device.settings import Setting
+    from edgebench.transport.base import Channel
+    from edgebench.transport.patience import PatientShell
     from edgebench.transport.remote import Remote
 
 ANDROID_PLACE = Place(FOLDER)
 # What to do where another phone is connected than the target asks for.
 RIGHT_MODEL = "plug in the right one, name it with --serial, or use --target android for any phone"
+# On a board other users have their own folders: this one is for all, and no run outlives a restart that empties it.
+BOARD_LOCK = "/tmp/edgebench-lock"  # noqa: S108  (on the board, where everybody must find it)
 _SWEEP_S = 30.0
+_ASK_S = 30.0
 # The longest a run says nothing to the device: a launch at its deadline, and what is done between two.
 _SILENCE_S = 120.0
 
@@ -56,8 +62,8 @@ def open_bench(target: TargetSpec, emit: Emit, access: Access = Access()) -> Ite
     Raises DeviceNotFound, DeviceUnauthorized, DeviceRefused, DeviceBusy or DeviceLost, and UsageError for what this platform
     cannot do.
     """
-    if target.platform == "android":
-        with _open_android(target, emit, access) as bench:
+    if target.platform != "host":
+        with _open_remote(target, emit, access) as bench:
             yield bench
         return
     if access.settings or access.verify_files:
@@ -67,11 +73,13 @@ def open_bench(target: TargetSpec, emit: Emit, access: Access = Access()) -> Ite
 
 
 def on_serial(target: TargetSpec, serial: str | None) -> TargetSpec:
-    """``target`` on the phone that ``serial`` names, where it names one. Raises UsageError where there can be none."""
+    """``target`` on the phone or board that ``serial`` names, where it names one. Raises UsageError where there can be none."""
     if serial is None:
         return target
     if target.platform == "host":
         raise UsageError(f"{target.name} is this machine: it has no serial", hint="name a phone: --target android")
+    if target.platform == "linux":
+        return replace(target, address=serial)
     return replace(target, serial=serial, address=None)
 
 
@@ -91,24 +99,71 @@ def described_target(name: str, serial: str, facts: DeviceFacts) -> TargetSpec:
 
 
 @contextmanager
-def connected(target: TargetSpec, emit: Emit) -> Iterator[tuple[Remote, AndroidDevice]]:
-    """The phone that ``target`` asks for, without taking it: for looking at it. Raises as ``open_bench`` does."""
-    from edgebench.device.android.device import AndroidDevice
-    from edgebench.transport.adb import open_channel
+def connected(target: TargetSpec, emit: Emit) -> Iterator[tuple[Remote, Device]]:
+    """The phone or board that ``target`` asks for, without taking it: for looking at it. Raises as ``open_bench`` does."""
     from edgebench.transport.patience import Patience, PatientShell
     from edgebench.transport.remote import Remote
 
-    channel = open_channel(target.serial or target.address)
-    remote = Remote(channel)
+    remote = Remote(_channel(target))
     try:
-        yield remote, AndroidDevice(PatientShell(remote, Patience(remote, emit)), channel.address)
+        shell = PatientShell(remote, Patience(remote, emit))
+        yield remote, _device(target, shell, remote.address)
     finally:
         remote.close()
 
 
+def _channel(target: TargetSpec) -> Channel:
+    if target.platform == "android":
+        from edgebench.transport.adb import open_channel
+
+        return open_channel(target.serial or target.address)
+    from edgebench.transport.ssh import SshChannel
+
+    # A target without an address is a name in the user's ssh configuration.
+    return SshChannel.open(target.address or target.name)
+
+
+def _device(target: TargetSpec, shell: PatientShell, address: str) -> Device:
+    if target.platform == "android":
+        from edgebench.device.android.device import AndroidDevice
+
+        return AndroidDevice(shell, address)
+    from edgebench.device.linux.device import LinuxDevice
+    from edgebench.device.tree import ShellTree
+
+    return LinuxDevice(ShellTree(shell), address)
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """Where edgebench stands on a device, and what it may change there. ``lock`` is a folder, ``shared_lock`` one that all who
+    log in there share."""
+
+    place: Place
+    lock: str
+    shared_lock: bool
+    settings: tuple[Setting, ...]
+    launched_from: str
+
+
+def _ground(target: TargetSpec, remote: Remote, wanted: tuple[str, ...]) -> _Ground:
+    if target.platform == "android":
+        from edgebench.device.android.settings import settings_named
+
+        return _Ground(ANDROID_PLACE, ANDROID_PLACE.folder, False, settings_named(wanted), "adb shell")
+    if wanted:
+        raise UsageError(f"a board has no {' or '.join(wanted)}", hint="those flags are for phones")
+    cache = remote.run_script('echo "${XDG_CACHE_HOME:-$HOME/.cache}"', timeout_s=_ASK_S).output.strip()
+    if not cache.startswith("/"):
+        raise DeviceRefused(
+            f"{remote.address} does not tell where files may be kept: its user has no home folder",
+            hint="give the user that you log in as a home folder, or log in as another",
+        )
+    return _Ground(Place(f"{cache}/edgebench-device"), BOARD_LOCK, True, (), "ssh")
+
+
 @contextmanager
-def _open_android(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Bench]:
-    from edgebench.device.android.settings import settings_named
+def _open_remote(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Bench]:
     from edgebench.device.settings import Changed, changed, restore_left_over
     from edgebench.transport.patience import Patience
 
@@ -117,12 +172,15 @@ def _open_android(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Be
         remote, device = stack.enter_context(connected(target, emit))
         facts = device.facts()
         abi = _check(target, facts)
+        ground = _ground(target, remote, access.settings)
         emit(StageFinished("device", f"{facts.model}, {facts.os_build.split(',')[0]}, {abi}"))
-        lock = stack.enter_context(locked(remote, ANDROID_PLACE.folder, facts.id, emit, wait=access.wait))
-        left = leftover_launches(remote.run_script(sweep_script(ANDROID_PLACE.launches), timeout_s=_SWEEP_S).output)
+        lock = stack.enter_context(
+            locked(remote, ground.lock, facts.id, emit, shared=ground.shared_lock, wait=access.wait)
+        )
+        left = leftover_launches(remote.run_script(sweep_script(ground.place.launches), timeout_s=_SWEEP_S).output)
         if left:
             emit(Note(f"an earlier run left {len(left)} launch(es) on the device: ended and removed"))
-        guard = Guard(ANDROID_PLACE.folder)
+        guard = Guard(ground.place.folder)
         if restore_left_over(remote, guard):
             emit(Note("an earlier run left settings of the device changed: they are restored"))
         patience = Patience(remote, emit)
@@ -131,7 +189,7 @@ def _open_android(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Be
         @contextmanager
         def changes() -> Iterator[None]:
             nonlocal held
-            with changed(remote, settings_named(access.settings), guard, emit) as held:
+            with changed(remote, ground.settings, guard, emit) as held:
                 for said in held.said:
                     emit(Note(f"changed for this run, restored at its end: {said}"))
                 held.renew(_SILENCE_S)
@@ -154,11 +212,11 @@ def _open_android(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Be
         yield Bench(
             device=device,
             facts=facts,
-            launcher=RemoteLauncher(remote, patience, ANDROID_PLACE, abi, emit, verify_files=access.verify_files),
+            launcher=RemoteLauncher(remote, patience, ground.place, abi, emit, verify_files=access.verify_files),
             thermometer=thermometer,
             keep=keep,
             emit=emit,
-            launched_from="adb shell",
+            launched_from=ground.launched_from,
             settings=access.settings,
             changes=changes,
         )

@@ -62,13 +62,15 @@ class GateLimits(Record, frozen=True, kw_only=True):
 class TargetSpec(Record, frozen=True, kw_only=True):
     """One targets/*.yaml: what a person asks for. The device is what is then found.
 
-    A phone is named by ``serial`` (USB) or ``address`` (host:port), else it is the only one that is connected; ``model`` is a
-    text that its maker and model must contain, in either case. ``abi`` overrides the processor family that it tells.
+    A phone is named by ``serial`` (USB) or ``address`` (host:port), else it is the only one that is connected; a board by
+    ``address`` ([user@]host[:port] or a name in the user's ssh configuration), else it is called there what the target is
+    called. ``model`` is a text that its maker and model must contain, in either case. ``abi`` overrides the processor family
+    that it tells.
     """
 
     name: str
     summary: str
-    platform: Literal["host", "android"]
+    platform: Literal["host", "android", "linux"]
     runtimes: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     threads: PositiveInt = 1
     cores: str | None = None

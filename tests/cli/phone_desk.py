@@ -159,14 +159,15 @@ def desk(profile: PhoneProfile | str, folder: Path, **phone: Any) -> Iterator[De
         patch.setenv("EDGEBENCH_CACHE", os.environ["EDGEBENCH_CACHE"])
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        _be_quick(patch)
+        be_quick(patch)
         (folder / "net.param").write_text(PARAM)
         (folder / "net.bin").write_bytes(b"")
         server.connect(one)
         yield Desk(one, server, folder)
 
 
-def _be_quick(patch: pytest.MonkeyPatch) -> None:
+def be_quick(patch: pytest.MonkeyPatch) -> None:
+    """Launches as short as can be, and no limit that a busy machine could reach."""
     patch.setattr(cli_measuring, "Schedule", lambda: QUICK)
     patch.setattr(reference, "PROBES", 1)
     limits = Limits(**{each.name: 1e9 for each in fields(Limits)})

@@ -15,7 +15,7 @@ from edgebench.device.android import doctor
 from edgebench.device.checks import Check
 from edgebench.events import ignore
 from edgebench.measure import checkup as module
-from edgebench.measure.checkup import checkup, host_checks
+from edgebench.measure.checkup import checkup, machine_checks
 from edgebench.records import DeviceState, Reading, ThermalState
 from tests.measure.fakes import FACTS
 
@@ -27,8 +27,9 @@ def host(state: DeviceState = NOT_TOLD, readings: tuple[Reading, ...] = (), **fa
     return SimpleNamespace(facts=lambda: replace(FACTS, **facts), thermal_state=lambda: thermal, state=lambda: state)
 
 
-def checks(device: Any, load: float = 0.0) -> dict[str, Check]:
-    return {each.name: each for each in host_checks(device, load)}
+def checks(device: Any, load: float | None = 0.0) -> dict[str, Check]:
+    device.load_average = lambda: load
+    return {each.name: each for each in machine_checks(device)}
 
 
 def test_a_machine_that_tells_nothing_is_called_neither_good_nor_bad() -> None:

@@ -35,6 +35,11 @@ class Sshd:
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
+    def place(self) -> Path:
+        """edgebench's folder on the board."""
+        return self.folder / "cache" / "edgebench-device"
+
+    @property
     def state(self) -> Path:
         """Where its sessions look for faults and write what happened."""
         return self.folder / "state"
@@ -123,7 +128,8 @@ def sshd(folder: Path, *, faulty: bool = True) -> Iterator[Sshd]:
     (folder / "sshd_config").write_text(
         f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder}/host_key\nPidFile none\n"
         f'AuthorizedKeysFile "{folder}/authorized_keys"\nStrictModes no\nUsePAM no\n'
-        f"PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n{forced}"
+        f"PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
+        f'SetEnv "XDG_CACHE_HOME={folder}/cache"\n{forced}'
     )
     write_known_host(folder, port, (folder / "host_key.pub").read_text())
     (folder / "config").write_text(

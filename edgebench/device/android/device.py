@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgebench.device import kernel
+from edgebench.device import kernel, zones
 from edgebench.device.android import parse, thermal
 from edgebench.device.cores import Clusters
 from edgebench.device.kernel import CORES_COMMANDS, ZONES_COMMAND
@@ -89,20 +89,17 @@ class AndroidDevice:
 
     def thermal_zones(self) -> dict[str, str]:
         """At most four zones (SoC, skin, battery): name to the path of the file. Empty where the shell may not read them."""
-        found = thermal.zones(ask(self._shell, {"zones": ZONES_COMMAND})["zones"])
-        return {zone.name: zone.path for zone in thermal.worth_sampling(found)}
+        found = zones.zones(kernel.zone_files(ask(self._shell, {"zones": ZONES_COMMAND})["zones"]), telling=True)
+        return {zone.name: zone.path for zone in zones.worth_sampling(found)}
 
     def thermal_state(self) -> ThermalState:
         """What the thermal service, the zones of known places and the battery say now; equal sensors may be in it twice."""
         said = ask(self._shell, _THERMAL)
         service = thermal.thermal_service(said["service"])
-        zones = (
-            Reading(name=zone.name, place=zone.place, celsius=zone.celsius, source=zone.folder)
-            for zone in thermal.zones(said["zones"])
-        )
+        in_zones = zones.readings(zones.zones(kernel.zone_files(said["zones"]), telling=True))
         battery_c = parse.battery(said["battery"]).celsius
         battery = () if battery_c is None else (_battery_reading(battery_c),)
-        return ThermalState(readings=(*service.readings, *zones, *battery), status=service.status)
+        return ThermalState(readings=(*service.readings, *in_zones, *battery), status=service.status)
 
     def state(self) -> DeviceState:
         """Battery, charger, power saving and screen now."""

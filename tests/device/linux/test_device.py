@@ -137,10 +137,10 @@ def test_zones_in_every_unit_are_read_and_nonsense_is_left_out(tmp_path):
         | zone(10, "cv0", "200000\n")
     )
     device = machine(tmp_path, files)
-    assert list(device.thermal_zones()) == ["cpu", "skin", "battery", "cpu thermal_zone5"]
-    assert device.thermal_zones()["cpu"] == str(tmp_path / "sys/class/thermal/thermal_zone0/temp")
+    assert list(device.thermal_zones()) == ["cpu thermal_zone5", "cpu", "skin", "battery"]
+    assert device.thermal_zones()["cpu"] == "/sys/class/thermal/thermal_zone0/temp"
     state = device.thermal_state()
-    assert state.hottest() == Reading(name="cpu thermal_zone5", place="soc", celsius=52.5, source="thermal zone")
+    assert state.hottest() == Reading(name="cpu thermal_zone5", place="soc", celsius=52.5, source="thermal_zone5")
     assert [(reading.name, reading.place) for reading in state.readings[:3]] == [
         ("cpu", "soc"),
         ("skin", "skin"),

@@ -1,0 +1,1 @@
+"""Linux boards, and this machine."""
