@@ -1,0 +1,142 @@
+"""What NVIDIA's ``tegrastats`` prints, a line a sample, on every Jetson and release: what cannot be read is None or absent.
+
+A word counts only whole and with its unit; a thing that a line says twice and not alike is not known; of a line that is not
+finished the last word is dropped, as its end may be missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from edgebench.device.temperature import plausible
+
+_RAM = re.compile(r"(?<!\S)(RAM|SWAP) ([0-9]{1,9})/([0-9]{1,9})MB(?!\S)")
+_CPU = re.compile(r"(?<!\S)(?:CPU|cpu) \[([^\[\]]*)\](?:@[0-9]{1,6})?(?!\S)")
+_CORE = re.compile(r"([0-9]{1,3})%(?:@([0-9]{1,6}))?")
+_EMC = re.compile(r"(?<!\S)EMC(?:_FREQ)? ([0-9]{1,3})%(?:@([0-9]{1,6}))?(?!\S)")
+_GPU = re.compile(r"(?<!\S)GR3D(?:_FREQ)? ([0-9]{1,3})%(?:@(?:([0-9]{1,6})|\[([0-9]{1,6}(?:,[0-9]{1,6})*)\]))?(?!\S)")
+_TEMPERATURE = re.compile(
+    r"(?<!\S)([A-Za-z][A-Za-z0-9_]*)@(-?[0-9]{1,4}(?:\.[0-9]{1,6})?)C(?:/-?[0-9]{1,4}(?:\.[0-9]{1,6})?C)?(?!\S)"
+)
+# Since L4T 34 with its unit. The first is of now, the others are averages.
+_POWER = re.compile(r"(?<!\S)([A-Z][A-Z0-9_]*) ([0-9]{1,7})(mW|)/[0-9]{1,7}\3(?:/[0-9]{1,7}\3)?(?!\S)")
+# The fixed trip point of the power chip, not a reading of it (50 or 100 on every sample).
+_NO_TEMPERATURE = ("PMIC",)
+# Not connected.
+_NO_RAIL = ("NC",)
+# NVIDIA's forum: POM_5V_IN is the input of the whole board (Jetson Nano, topic 73608), VDD_IN of the whole module (Xavier NX
+# and Orin, topic 200883). All other rails are parts of them, and of each other, and are never added up.
+TOTAL_RAILS = ("VDD_IN", "POM_5V_IN")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class CoreLoad:
+    """One core: busy percent of the last interval, and its clock where the line has one for each core."""
+
+    percent: int
+    mhz: int | None
+
+
+@dataclass(frozen=True)
+class TegraSample:
+    """One line. ``cores`` has None for a core that is off, and is None where the line has no readable list.
+
+    ``temperature_c`` and ``power_mw`` are by NVIDIA's names. ``gpu_mhz`` is the fastest of several clusters.
+    """
+
+    ram_used_mb: int | None = None
+    ram_total_mb: int | None = None
+    cores: tuple[CoreLoad | None, ...] | None = None
+    emc_percent: int | None = None
+    emc_mhz: int | None = None
+    gpu_percent: int | None = None
+    gpu_mhz: int | None = None
+    temperature_c: dict[str, float] = field(default_factory=dict)
+    power_mw: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def total_mw(self) -> int | None:
+        """What the whole module takes in, None where no rail says so: rails are never added up."""
+        return next((self.power_mw[name] for name in TOTAL_RAILS if name in self.power_mw), None)
+
+
+def parse_tegrastats(text: str) -> tuple[TegraSample, ...]:
+    """Every line that holds anything, in order."""
+    samples = []
+    for line in text.splitlines(keepends=True):
+        # Whoever reads while it writes gets half a line, and half a number.
+        whole = line if line.endswith("\n") else line.rpartition(" ")[0]
+        if (sample := parse_line(whole.strip())) != TegraSample():
+            samples.append(sample)
+    return tuple(samples)
+
+
+def parse_line(line: str) -> TegraSample:
+    """One finished line."""
+    memory = {(found[2], found[3]) for found in _RAM.finditer(line) if found[1] == "RAM"}
+    used, total = next(iter(memory)) if len(memory) == 1 else (None, None)
+    used_mb, total_mb = _number(used), _number(total)
+    sound = used_mb is not None and total_mb is not None and used_mb <= total_mb
+    emc_percent, emc_mhz = _only(_load(found[1], found[2]) for found in _EMC.finditer(line)) or (None, None)
+    gpu = _only(_load(found[1], _fastest(found[2], found[3])) for found in _GPU.finditer(line))
+    gpu_percent, gpu_mhz = gpu or (None, None)
+    return TegraSample(
+        ram_used_mb=used_mb if sound else None,
+        ram_total_mb=total_mb if sound else None,
+        cores=_only(_cores(found[1]) for found in _CPU.finditer(line)),
+        emc_percent=emc_percent,
+        emc_mhz=emc_mhz,
+        gpu_percent=gpu_percent,
+        gpu_mhz=gpu_mhz,
+        temperature_c=_unanimous(
+            (found[1], degrees_c)
+            for found in _TEMPERATURE.finditer(line)
+            # A sensor that is off says -256.
+            if found[1] not in _NO_TEMPERATURE and plausible(degrees_c := float(found[2]))
+        ),
+        power_mw=_unanimous((found[1], int(found[2])) for found in _POWER.finditer(line) if found[1] not in _NO_RAIL),
+    )
+
+
+def _cores(text: str) -> tuple[CoreLoad | None, ...] | None:
+    cores: list[CoreLoad | None] = []
+    for each in text.split(","):
+        found = _CORE.fullmatch(each)
+        if found and int(found[1]) <= 100:
+            cores.append(CoreLoad(int(found[1]), _number(found[2])))
+        elif each == "off":
+            cores.append(None)
+        else:
+            return None
+    return tuple(cores)
+
+
+def _load(percent: str, mhz: str | None) -> tuple[int, int | None] | None:
+    return (int(percent), _number(mhz)) if int(percent) <= 100 else None
+
+
+def _fastest(one: str | None, several: str | None) -> str | None:
+    return max(several.split(","), key=int) if several else one
+
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)
+
+
+def _only(found: Iterable[T | None]) -> T | None:
+    """What all agree on."""
+    values = list(found)
+    return values[0] if values and all(value == values[0] for value in values) else None
+
+
+def _unanimous(found: Iterator[tuple[str, T]]) -> dict[str, T]:
+    """By name; without those that are told differently."""
+    values: dict[str, list[T]] = {}
+    for name, value in found:
+        values.setdefault(name, []).append(value)
+    return {name: each[0] for name, each in values.items() if all(value == each[0] for value in each)}
