@@ -1,0 +1,153 @@
+"""TensorRT's layers: trtexec's profile and layer information, and the ONNX nodes behind the name of a fused layer."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from edgebench.errors import LaunchFailed
+
+_METADATA = re.compile(r"\[ONNX Layer: ([^\x1e\x1f]+?)\](?=[\x1e\x1f\[]|$)")
+# A copy that changes a tensor's layout or type between layers; it computes nothing of the model.
+_REFORMAT = re.compile(
+    r"Reformatting CopyNode for (?:Input|Output) Tensor [0-9]+ to |^Reformat(?:Input|Output)?\b|^reformat_"
+)
+# Pointwise chains are nested: PWN(PWN(a), b).
+_POINTWISE = re.compile(r"\bPWN\(")
+_FOREIGN = re.compile(r"\{ForeignNode\[(.*)\]\}", re.DOTALL)
+_KIND = re.compile(
+    r" ?\[(?:Shuffle|Constant|Convolution|Activation|Scale|ElementWise|Pooling|Slice|Reduce|Gather|Unary)\]$"
+)
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """One line of a profile: mean and median ms an inference; the median only since TensorRT 8.5."""
+
+    name: str
+    mean_ms: float
+    median_ms: float | None
+
+
+@dataclass(frozen=True)
+class LayerProfile:
+    """The file of --exportProfile: how many inferences it is over, and its layers in order."""
+
+    inferences: int
+    layers: tuple[LayerTime, ...]
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """A layer of the engine. ``nodes`` are those that TensorRT itself names: none before 8.6 or without detailed verbosity."""
+
+    name: str
+    kind: str | None
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a layer computes: ``nodes`` of the ONNX graph; ``reformat`` for a copy between layouts; ``whole`` is false where
+    TensorRT names only the ends of what it compiled as one (ForeignNode), so that the nodes between are not known."""
+
+    nodes: tuple[str, ...]
+    reformat: bool = False
+    whole: bool = True
+
+
+def parse_profile(data: bytes) -> LayerProfile:
+    """Raises LaunchFailed where it is no profile, or holds what cannot be."""
+    try:
+        rows = msgspec.json.decode(data, type=list[dict[str, Any]])
+    except msgspec.DecodeError as error:
+        raise _refused("profile", f"it is not what --exportProfile writes ({error})") from error
+    counts = [row["count"] for row in rows if "count" in row and "name" not in row]
+    if len(counts) != 1 or not isinstance(counts[0], int) or counts[0] < 1:
+        raise _refused("profile", "it does not say over how many inferences it is")
+    layers = []
+    for row in rows:
+        if "name" not in row:
+            continue
+        mean, median = row.get("averageMs"), row.get("medianMs")
+        if not isinstance(row["name"], str) or not _is_time(mean) or not (median is None or _is_time(median)):
+            raise _refused("profile", f"a layer has no time: {str(row)[:200]}")
+        layers.append(LayerTime(row["name"], float(mean), None if median is None else float(median)))
+    return LayerProfile(counts[0], tuple(layers))
+
+
+def parse_layer_info(data: bytes) -> tuple[LayerInfo, ...]:
+    """The file of --exportLayerInfo: names alone without detailed verbosity. Raises LaunchFailed where it is no such file."""
+    try:
+        document = msgspec.json.decode(data, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise _refused("layer information", f"it is not what --exportLayerInfo writes ({error})") from error
+    layers = document.get("Layers")
+    if not isinstance(layers, list):
+        raise _refused("layer information", "it has no Layers")
+    found = []
+    for layer in layers:
+        if isinstance(layer, str):
+            found.append(LayerInfo(layer, None, ()))
+        elif isinstance(layer, dict) and isinstance(name := layer.get("Name"), str):
+            kind, metadata = layer.get("LayerType"), layer.get("Metadata")
+            nodes = _METADATA.findall(metadata) if isinstance(metadata, str) else []
+            found.append(LayerInfo(name, kind if isinstance(kind, str) else None, tuple(dict.fromkeys(nodes))))
+        else:
+            raise _refused("layer information", f"a layer has no name: {str(layer)[:200]}")
+    return tuple(found)
+
+
+def origin_of(layer: str, info: Mapping[str, LayerInfo], nodes: Collection[str]) -> Origin:
+    """What the layer of this name computes. ``info`` is by name, ``nodes`` are the names of the ONNX graph's.
+
+    TensorRT's own word counts before what its name looks like; a part of a name that is no node of the graph is dropped.
+    """
+    told = info.get(layer)
+    if _REFORMAT.search(layer) or (told is not None and told.kind == "Reformat"):
+        return Origin((), reformat=True)
+    if told is not None and (named := tuple(node for node in told.nodes if node in nodes)):
+        return Origin(named)
+    if foreign := _FOREIGN.fullmatch(layer.strip()):
+        first, dots, last = foreign[1].partition("...")
+        ends = _known([first, last] if dots else foreign[1].split(" + "), nodes)
+        return Origin(ends, whole=not dots)
+    return Origin(_known(_split(layer), nodes))
+
+
+def _split(layer: str) -> list[str]:
+    """The parts of ``a + b``, ``PWN(PWN(a), b)`` and ``a || b`` (side by side)."""
+    inner = _POINTWISE.sub("(", layer)
+    parts = re.split(r" \+ |, | \|\| ", inner)
+    return [
+        part.strip().lstrip("(").rstrip(")") if part.count("(") != part.count(")") else part.strip("() ")
+        for part in parts
+    ]
+
+
+def _known(names: list[str], nodes: Collection[str]) -> tuple[str, ...]:
+    found = []
+    for name in names:
+        plain = _KIND.sub("", name.strip())
+        # TensorRT numbers what it had to double: /conv/Conv_clone_1.
+        for candidate in (plain, re.sub(r"_clone_[0-9]+$", "", plain)):
+            if candidate in nodes:
+                found.append(candidate)
+                break
+    return tuple(dict.fromkeys(found))
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+
+def _refused(what: str, why: str) -> LaunchFailed:
+    return LaunchFailed(
+        f"trtexec's {what} cannot be used: {why}",
+        hint="run again; if it stays so, report it with trtexec's version",
+    )
