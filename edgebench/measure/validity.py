@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median, median_high, median_low
 
-from edgebench.device.android.thermal import place_of
+from edgebench.device.zones import place_of
 from edgebench.records import (
     CanaryReference,
     CanaryRow,

@@ -61,6 +61,7 @@ def device_said_no(what: str, text: str) -> DeviceError:
         for words in ("permission denied", "not permitted", "is a directory", "not a directory", "file exists")
     ):
         return DeviceRefused(message, hint="check the folder and its owner, or choose another folder on the device")
-    if "no such file" in lowered or "does not exist" in lowered:
+    # dash says "Directory nonexistent".
+    if any(words in lowered for words in ("no such file", "does not exist", "nonexistent")):
         return DeviceRefused(message, hint="check the path: the device does not have it")
     return TransferFailed(message, hint="try again; if it stays so, try another cable, port or network")

@@ -45,7 +45,7 @@ _SSH_FAILED = 255
 # A socket's path may have 104 bytes on some systems, and ssh appends 17 while it makes it.
 _SOCKET_BYTES = 80
 _ADDRESS = re.compile(
-    r"(?:(?P<user>[^@\s]+)@)?(?:\[(?P<ip6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\s:\[\]]+))(?::(?P<port>\d{1,5}))?"
+    r"(?:(?P<user>[^@\s]+)@)?(?:\[(?P<ip6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\s:@\[\]]+))(?::(?P<port>\d{1,5}))?"
 )
 
 _OPTIONS = {

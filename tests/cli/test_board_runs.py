@@ -69,7 +69,7 @@ def test_a_board_is_measured_and_says_so(edgebench: Edgebench, board: Sshd, tmp_
     [result] = document["results"]
     assert result["launches"] == 2 and result["median_ms"] > 0 and result["layers"]
     identity = result["identity"]
-    assert identity["launched_from"] == "ssh" and identity["agent"].startswith("harness")
+    assert identity["launched_from"] == "ssh" and identity["agent"].startswith("native")
     assert identity["os_build"] and identity["machine"] == os.uname().machine
     assert any(path.name for path in (board.place / "store").iterdir()), "the harness and the network stay there"
 

@@ -25,8 +25,8 @@ _TEMPERATURE = re.compile(
 _POWER = re.compile(r"(?<!\S)([A-Z][A-Z0-9_]*) ([0-9]{1,7})(mW|)/[0-9]{1,7}\3(?:/[0-9]{1,7}\3)?(?!\S)")
 # The fixed trip point of the power chip, not a reading of it (50 or 100 on every sample).
 _NO_TEMPERATURE = ("PMIC",)
-# Not connected.
-_NO_RAIL = ("NC",)
+# Not connected; and memory, whose unit may have got lost.
+_NO_RAIL = ("NC", "RAM", "SWAP", "IRAM")
 # NVIDIA's forum: POM_5V_IN is the input of the whole board (Jetson Nano, topic 73608), VDD_IN of the whole module (Xavier NX
 # and Orin, topic 200883). All other rails are parts of them, and of each other, and are never added up.
 TOTAL_RAILS = ("VDD_IN", "POM_5V_IN")

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -77,7 +77,7 @@ def parse_profile(data: bytes) -> LayerProfile:
         mean, median = row.get("averageMs"), row.get("medianMs")
         if not isinstance(row["name"], str) or not _is_time(mean) or not (median is None or _is_time(median)):
             raise _refused("profile", f"a layer has no time: {str(row)[:200]}")
-        layers.append(LayerTime(row["name"], float(mean), None if median is None else float(median)))
+        layers.append(LayerTime(row["name"], mean, median))
     return LayerProfile(counts[0], tuple(layers))
 
 
@@ -142,7 +142,7 @@ def _known(names: list[str], nodes: Collection[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _is_time(value: object) -> bool:
+def _is_time(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
 
 
