@@ -31,6 +31,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from benchmarks.resident import INPUT_SIZE
 from benchmarks.simulated_phone import CORE, DESK_C, EXPOSE, FAST, SCHEDULE, WORK, Pair, simulated_pair, truth
 from edgebench.analyze.summary import launch_median_ms
 from edgebench.measure.gate import Gate
@@ -41,7 +42,7 @@ from edgebench.records.codec import encode
 from tests.virtual_phone.thermal_model import ThermalParameters, least_wall_s
 from tests.virtual_phone.thermal_sets import BY_NAME, DEVELOPMENT, HELD_OUT
 
-MODEL = "mobileone_s0"
+MODEL = "benchmarks.resident:shallow"
 # Launches as many as a run makes that is asked for nothing else.
 RUNS, LAUNCHES = 12, RunPolicy().looks[-1]
 # Launches and their replacements where one is not VALID, as a multiple of LAUNCHES; a twin's tries.
@@ -89,7 +90,7 @@ def measure(thermal: ThermalParameters, path: Path) -> None:
             tempfile.TemporaryDirectory(prefix="edgebench-") as scratch,
             simulated_pair(thermal, Path(scratch)) as pair,
         ):
-            subject = pair.subject(MODEL)
+            subject = pair.subject(MODEL, INPUT_SIZE)
             for run in range(done, RUNS):
                 row = one_run(thermal, pair, subject, arm, run)
                 with path.open("a") as file:

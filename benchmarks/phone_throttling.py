@@ -12,9 +12,10 @@ clock, by which all work takes longer evenly, and a cgroup quota, which takes th
     python -m benchmarks.phone_throttling                  # about 40 minutes; needs root
     python -m benchmarks.phone_throttling --report         # only prints
 
-Goes on where the recording stands. The network is a large one, 40 ms an iteration: a kernel of 250 Hz looks at a quota every
-4 ms and takes away as much at a time, which moves the median of a small network only where every other iteration is hit. How it
-is with the kernel's usual period of 100 ms and a small network is recorded apart, as a remark.
+Goes on where the recording stands. The network takes 40 ms an iteration: a kernel of 250 Hz looks at a quota every 4 ms and
+takes away as much at a time, which moves the median of a small network only where every other iteration is hit. It stays in the
+core's cache (``resident``), as this machine's neighbours move what streams from memory by more than the faults do. How it is with
+the kernel's usual period of 100 ms and a small network is recorded apart, as a remark.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from statistics import median
 
 import msgspec
 
+from benchmarks.resident import INPUT_SIZE
 from benchmarks.simulated_phone import SimulatedPhone, simulated_pair
 from benchmarks.throttling_cases import RATE, Drawn, Fault, afflict, draw, thermal_of
 from benchmarks.throttling_figures import REMARK_BLOCK, LaunchRow, Truth, cases_of, rows_of
@@ -54,7 +56,7 @@ from tests.virtual_phone import live
 from tests.virtual_phone.quota import GroupV1, GroupV2
 from tests.virtual_phone.thermal_model import ThermalParameters
 
-MODEL, SMALL_MODEL = "resnet50", "mobileone_s0"
+MODEL, SMALL_MODEL = ("benchmarks.resident:deep", INPUT_SIZE), ("mobileone_s0", 224)
 SCHEDULE = Schedule(
     warmup_window=3, warmup_max_ms=600, measure_ms=800, canary_every_ms=400, drop_after_canary=1, settle_max_ms=60
 )
@@ -120,7 +122,7 @@ def measure_block(
     path: Path,
     block: int,
     thermal: ThermalParameters,
-    model: str,
+    model: tuple[str, int],
     schedule: Schedule,
     cases: Sequence[Drawn],
 ) -> None:
@@ -130,7 +132,7 @@ def measure_block(
         tempfile.TemporaryDirectory(prefix="edgebench-") as folder,
         simulated_pair(thermal, Path(folder), rate=RATE, status_from_c=status_c) as pair,
     ):
-        subject = pair.subject(model)
+        subject = pair.subject(*model)
         for each in (pair.phone, pair.twin):
             _favour(each)
         if block == REMARK_BLOCK:

@@ -43,6 +43,7 @@ from edgebench.measure.probe import Probe, Probed, canary_probe
 from edgebench.measure.reference import establish, reference_path
 from edgebench.measure.store import RunStore
 from edgebench.records import CanaryReference, GateLimits, Schedule
+from edgebench.runtime.remote_agents import native_agents
 from edgebench.runtime.remote_launcher import RemoteLauncher
 from edgebench.transport.adb import open_channel
 from edgebench.transport.patience import Patience, PatientShell
@@ -184,7 +185,7 @@ class Pair:
 
         return Gate(limits, reference, probe, phone.bench.thermometer, phone.clock, phone.bench.emit)
 
-    def subject(self, model: str) -> Subject:
+    def subject(self, model: str, input_size: int) -> Subject:
         """``model`` in ncnn, exported where the cache lacks it and proven on the phone."""
         request = Request(
             models=(model,),
@@ -193,6 +194,7 @@ class Pair:
             precisions=("fp32",),
             threads=1,
             cores=(CORE,),
+            input_size=(input_size,),
         )
         self.twin.bench.launcher.prepare(prepare(request, self.phone.bench).subjects[0].runtime, self.twin.bench.emit)
         return prepare(request, self.twin.bench).subjects[0]
@@ -251,7 +253,9 @@ def _cool(name: str, phone: VirtualPhone, remote: Remote, folder: Path, emit: Em
     patience = Patience(remote, emit)
     device = AndroidDevice(PatientShell(remote, patience), phone.serial)
     facts = device.facts()
-    launcher = RemoteLauncher(remote, patience, ANDROID_PLACE, phone.abi, emit, harness=clocked_harness(phone.abi))
+    launcher = RemoteLauncher(
+        remote, patience, ANDROID_PLACE, native_agents(phone.abi, emit, harness=clocked_harness(phone.abi)), emit
+    )
     store = RunStore(folder / f"{name}-launches")
     store.folder.mkdir(parents=True, exist_ok=True)
     clock = SimulatedClock(phone)

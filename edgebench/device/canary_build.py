@@ -23,10 +23,19 @@ def canary_library() -> Path | None:
 
     A built one is kept under the cache by the hash of its source, flags and compiler.
     """
-    shipped = prebuilt_file(library_name())
+    return _library(library_name(), "cc")
+
+
+def canary_library_for(compiler: str, machine: str) -> Path | None:
+    """The library for another machine than this, built by ``compiler``, where it is neither shipped nor buildable None."""
+    return _library(f"libedgebench_canary-{machine}.so", compiler)
+
+
+def _library(name: str, compiler_name: str) -> Path | None:
+    shipped = prebuilt_file(name)
     if shipped is not None:
         return shipped
-    compiler = shutil.which("cc")
+    compiler = shutil.which(compiler_name)
     version = _compiler_version(compiler) if compiler else None
     if compiler is None or version is None:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,7 @@ from edgebench.measure.prepare import Bench
 from edgebench.records import DeviceFacts, TargetSpec, ThermalState
 from edgebench.runtime.harness_build import ABIS
 from edgebench.runtime.launcher import HostLauncher
+from edgebench.runtime.remote_agents import RemoteAgent, board_agents, native_agents
 from edgebench.runtime.remote_launcher import Place, RemoteLauncher
 from edgebench.transport.local import LocalTransport
 
@@ -137,20 +138,21 @@ def _device(target: TargetSpec, shell: PatientShell, address: str) -> Device:
 @dataclass(frozen=True)
 class _Ground:
     """Where edgebench stands on a device, and what it may change there. ``lock`` is a folder, ``shared_lock`` one that all who
-    log in there share."""
+    log in there share; ``agents`` are those that it can have, by its ABI."""
 
     place: Place
     lock: str
     shared_lock: bool
     settings: tuple[Setting, ...]
     launched_from: str
+    agents: Callable[[str, Emit], Mapping[str, RemoteAgent]]
 
 
 def _ground(target: TargetSpec, remote: Remote, wanted: tuple[str, ...]) -> _Ground:
     if target.platform == "android":
         from edgebench.device.android.settings import settings_named
 
-        return _Ground(ANDROID_PLACE, ANDROID_PLACE.folder, False, settings_named(wanted), "adb shell")
+        return _Ground(ANDROID_PLACE, ANDROID_PLACE.folder, False, settings_named(wanted), "adb shell", native_agents)
     if wanted:
         raise UsageError(f"a board has no {' or '.join(wanted)}", hint="those flags are for phones")
     cache = remote.run_script('echo "${XDG_CACHE_HOME:-$HOME/.cache}"', timeout_s=_ASK_S).output.strip()
@@ -159,7 +161,7 @@ def _ground(target: TargetSpec, remote: Remote, wanted: tuple[str, ...]) -> _Gro
             f"{remote.address} does not tell where files may be kept: its user has no home folder",
             hint="give the user that you log in as a home folder, or log in as another",
         )
-    return _Ground(Place(f"{cache}/edgebench-device"), BOARD_LOCK, True, (), "ssh")
+    return _Ground(Place(f"{cache}/edgebench-device"), BOARD_LOCK, True, (), "ssh", board_agents)
 
 
 @contextmanager
@@ -212,7 +214,9 @@ def _open_remote(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Ben
         yield Bench(
             device=device,
             facts=facts,
-            launcher=RemoteLauncher(remote, patience, ground.place, abi, emit, verify_files=access.verify_files),
+            launcher=RemoteLauncher(
+                remote, patience, ground.place, ground.agents(abi, emit), emit, verify_files=access.verify_files
+            ),
             thermometer=thermometer,
             keep=keep,
             emit=emit,

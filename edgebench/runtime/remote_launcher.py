@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -24,13 +24,13 @@ from edgebench.errors import (
 )
 from edgebench.events import Emit, Progressed, StageFinished, StageStarted
 from edgebench.files import sha256_file, write_atomic
-from edgebench.records import OutputRow, Plan, PlannedArtifact, TensorFile, Trace
+from edgebench.records import LayersRow, OutputRow, Plan, PlannedArtifact, TensorFile, Trace
 from edgebench.records.codec import encode
 from edgebench.runtime.base import Runtime
 from edgebench.runtime.ending import Ending, finished_trace
-from edgebench.runtime.harness_build import Harness, build_harness, find_harness
+from edgebench.runtime.remote_agents import RemoteAgent
 from edgebench.transport.patience import Patience
-from edgebench.transport.remote import Ran, Remote
+from edgebench.transport.remote import Remote
 
 # As on this machine: the harness ends itself at its deadline, the kernel 2 s later.
 GRACE_S = 10.0
@@ -42,6 +42,8 @@ T = TypeVar("T")
 # Launches that may be repeated after a loss, and how often before it is told.
 _REPEATABLE = ("verify", "canary")
 _REPEATS = 2
+# The runtime of a plan that loads nothing.
+CANARIES_ALONE = "none"
 
 
 class _LaunchLost(LaunchFailed):
@@ -66,44 +68,34 @@ class Place:
 
 
 class RemoteLauncher:
-    """Launches the native harness on the device behind ``remote``, whose programs are built for ``abi``.
-
-    ``harness`` is one of the caller's own, such as a build for tests; else the one for ``abi`` is found or built.
-    """
+    """Launches agents on the device behind ``remote``: ``agents`` are those that it can have, by runtime."""
 
     def __init__(
         self,
         remote: Remote,
         patience: Patience,
         place: Place,
-        abi: str,
+        agents: Mapping[str, RemoteAgent],
         emit: Emit,
         *,
         verify_files: bool = False,
-        harness: Harness | None = None,
     ) -> None:
         self._remote = remote
         self._patience = patience
         self._place = place
-        self._abi = abi
+        self._agents = agents
         self._emit = emit
         self._verify_files = verify_files
-        self._harness = harness
         self._pushed: dict[Path, str] = {}
+        self._started: dict[RemoteAgent, str] = {}
 
     def prepare(self, runtime: Runtime, emit: Emit) -> None:
-        """Builds, pushes and tries the harness. Raises UsageError for a runtime that cannot run there."""
-        if runtime.name != "ncnn":
-            raise UsageError(
-                f"{runtime.name} does not run on this device: only what the native harness holds does",
-                hint="use --runtime ncnn",
-            )
-        self._agent_path(emit)
+        """Brings the runtime's agent there and tries it. Raises UsageError for a runtime that cannot run there."""
+        self._started_by(runtime.name, emit)
 
     def agent(self, runtime: Runtime) -> str:
-        """The harness's content."""
-        del runtime
-        return f"harness {self._abi} {self._the_harness(self._emit).sha256}"
+        """The content of its agent, and the version of what that loads."""
+        return self._agent(runtime.name).identity(self._remote)
 
     def launch(self, plan: Plan) -> Trace:
         """One fresh process on the device, its trace and outputs brought here, to where ``plan`` wants them.
@@ -147,6 +139,7 @@ class RemoteLauncher:
         lost = error if isinstance(error, DeviceLost) else DeviceLost(error.message, hint=error.hint)
         self._patience.await_return(lost)
         self._pushed.clear()
+        self._started.clear()
         self._patience.ask(lambda: self._remote.run_script(_clean_up(folder), timeout_s=GRACE_S))
 
     def _launch(self, plan: Plan, folder: str) -> Trace:
@@ -156,7 +149,7 @@ class RemoteLauncher:
         write_atomic(here / "plan.json", encode(there))
         self._moving(lambda: self._remote.put(encode(there), f"{folder}/plan.json"))
         bound_s = plan.deadline_s + GRACE_S
-        script = _start(self._agent_path(self._emit), folder, plan.threads)
+        script = _start(self._started_by(plan.runtime, self._emit), folder, plan.threads)
         try:
             ran = self._remote.run_script(script, timeout_s=bound_s)
         except CommandTimedOut as late:
@@ -171,26 +164,32 @@ class RemoteLauncher:
             self._moving(lambda: self._remote.pull(there.trace_path, trace_path))
         status = ran.status if ran.status <= 128 else 128 - ran.status
         trace = finished_trace(plan, trace_path, Ending(status, False, bound_s, ran.output.strip(), said_path))
-        return self._with_outputs(trace, here)
+        return self._with_files(trace, here)
 
-    def _with_outputs(self, trace: Trace, here: Path) -> Trace:
-        """The same trace with every output file here and named by its path here."""
+    def _with_files(self, trace: Trace, here: Path) -> Trace:
+        """The same trace with every file that it names here: outputs, and the graph that a profile's layers are of."""
+
+        def brought(there: str) -> str:
+            local = here / Path(there).name
+            self._moving(partial(self._remote.pull, there, local))
+            return str(local)
+
         rows = []
         for row in trace.rows:
             if isinstance(row, OutputRow):
-                local = here / Path(row.path).name
-                self._moving(partial(self._remote.pull, row.path, local))
-                row = replace(row, path=str(local))
+                row = replace(row, path=brought(row.path))
+            elif isinstance(row, LayersRow) and row.graph is not None:
+                row = replace(row, graph=brought(row.graph))
             rows.append(row)
         return Trace(rows=tuple(rows))
 
     def _moved(self, plan: Plan, folder: str) -> Plan:
         """``plan`` with every path as it is on the device, and every file there."""
+        library = self._agent(plan.runtime).canary_library()
         return replace(
             plan,
             artifacts=tuple(self._moved_artifact(artifact) for artifact in plan.artifacts),
-            # The harness has its canaries compiled in.
-            canary_library=None,
+            canary_library=None if library is None else self._there(library),
             work_dir=folder,
             trace_path=f"{folder}/trace.jsonl",
         )
@@ -205,10 +204,10 @@ class RemoteLauncher:
             batches=tuple(tuple(moved(tensor) for tensor in batch) for batch in artifact.batches),
         )
 
-    def _there(self, local: Path) -> str:
+    def _there(self, local: Path, *, executable: bool = False) -> str:
         """The device's path of a file of this machine, sent where it is not there yet."""
         if local not in self._pushed:
-            self._pushed[local] = self._push(local, self._emit)
+            self._pushed[local] = self._push(local, self._emit, executable=executable)
         return self._pushed[local]
 
     def _push(self, local: Path, emit: Emit, *, executable: bool = False) -> str:
@@ -241,31 +240,33 @@ class RemoteLauncher:
         except TransferFailed:
             return self._patience.ask(move)
 
-    def _the_harness(self, emit: Emit) -> Harness:
-        if self._harness is None:
-            self._harness = find_harness(self._abi) or build_harness(self._abi, emit)
-        return self._harness
+    def _agent(self, runtime: str) -> RemoteAgent:
+        """Raises UsageError."""
+        if runtime not in self._agents:
+            able = ", ".join(name for name in self._agents if name != CANARIES_ALONE)
+            raise UsageError(f"{runtime} does not run on this device: {able} does", hint=f"use --runtime {able}")
+        return self._agents[runtime]
 
-    def _agent_path(self, emit: Emit) -> str:
-        harness = self._the_harness(emit)
-        if harness.path not in self._pushed:
-            emit(StageStarted("harness", f"{self._abi} to the device"))
-            there = self._push(harness.path, emit, executable=True)
-            ran = self._remote.run_script(f"{shlex.quote(there)} --version", timeout_s=GRACE_S)
-            if ran.status != 0:
-                raise _not_executable(ran, self._abi)
-            emit(StageFinished("harness", ran.output.strip()))
-            self._pushed[harness.path] = there
-        return self._pushed[harness.path]
+    def _started_by(self, runtime: str, emit: Emit) -> str:
+        """The words that start the agent of a runtime, which is there then."""
+        agent = self._agent(runtime)
+        if agent not in self._started:
+            emit(StageStarted("agent", f"for {runtime} to the device"))
+            self._started[agent] = agent.ready(
+                lambda local, executable: self._there(local, executable=executable), self._remote
+            )
+            emit(StageFinished("agent", agent.identity(self._remote).partition(" ")[0]))
+        return self._started[agent]
 
 
-def _start(harness: str, folder: str, threads: int) -> str:
-    """The harness as a child of this shell, not in its place: it ends when its parent does, and adbd's own parents are
+def _start(agent: str, folder: str, threads: int) -> str:
+    """The agent as a child of this shell, not in its place: it ends when its parent does, and adbd's own parents are
     threads that end early. Its variables are those of an agent on this machine."""
     quoted = shlex.quote(folder)
+    variables = " ".join(f"{name}_NUM_THREADS={threads}" for name in ("OMP", "OPENBLAS", "MKL"))
     return (
         f"cd {quoted} || exit 1\n"
-        f"OMP_NUM_THREADS={threads} {shlex.quote(harness)} {quoted}/plan.json &\n"
+        f"{variables} {agent} {quoted}/plan.json &\n"
         f"harness=$!\n"
         f"echo $harness > {quoted}/pid\n"
         f"wait $harness"
@@ -279,18 +280,4 @@ def _clean_up(folder: str) -> str:
         f"if read -r pid < {quoted}/pid && grep -q {shlex.quote(Path(folder).name)} /proc/$pid/cmdline; then\n"
         "kill -KILL $pid; fi 2>/dev/null\n"
         f"rm -rf {quoted}"
-    )
-
-
-def _not_executable(ran: Ran, abi: str) -> DeviceError:
-    text = ran.output.strip().splitlines()[-1:] or [f"status {ran.status}"]
-    low = text[0].lower()
-    if "exec format" in low or "syntax error" in low or "not executable" in low or ran.status in (8, 159):
-        return DeviceRefused(
-            f"the device cannot run a program for {abi}: {text[0]}",
-            hint="name the right processor family with `abi:` in the target's file; getprop ro.product.cpu.abilist",
-        )
-    return DeviceRefused(
-        f"the harness does not run on the device: {text[0]}",
-        hint="edgebench doctor says whether the folder there allows programs to be executed",
     )

@@ -14,6 +14,7 @@ from edgebench.files import sha256_file
 from edgebench.records import Plan
 from edgebench.runtime import get_runtime, remote_launcher
 from edgebench.runtime.harness_build import Harness
+from edgebench.runtime.remote_agents import native_agents
 from edgebench.runtime.remote_launcher import Place, RemoteLauncher
 from edgebench.transport import patience as patience_module
 from edgebench.transport.base import OnBytes
@@ -65,7 +66,11 @@ class Bench:
         remote = Remote(self.channel)
         self.place = Place(str(folder / "on the device"))
         self.launcher = RemoteLauncher(
-            remote, Patience(remote, self.told.append), self.place, "x86_64", self.told.append, harness=harness
+            remote,
+            Patience(remote, self.told.append),
+            self.place,
+            native_agents("x86_64", ignore, harness=harness),
+            self.told.append,
         )
         self.plan = plan(
             folder / "here", "measure", ncnn_net(folder, "Input x 0 1 x", 1), runtime="ncnn", deadline_s=20.0

@@ -11,6 +11,7 @@ from edgebench.errors import DeviceLost, TransferFailed
 from edgebench.events import Event, Note
 from edgebench.files import sha256_file
 from edgebench.runtime.harness_build import Harness
+from edgebench.runtime.remote_agents import native_agents
 from edgebench.runtime.remote_launcher import Place, RemoteLauncher
 from edgebench.transport.base import OnBytes, OnProgress
 from edgebench.transport.patience import Patience
@@ -57,7 +58,8 @@ def launcher(folder: Path, channel: Channel, told: list[Event]) -> RemoteLaunche
     remote = Remote(channel)
     harness = Harness(program, "x86_64", sha256_file(program), "sh")
     patience = Patience(remote, told.append)
-    return RemoteLauncher(remote, patience, Place(str(folder / "there")), "x86_64", told.append, harness=harness)
+    agents = native_agents("x86_64", told.append, harness=harness)
+    return RemoteLauncher(remote, patience, Place(str(folder / "there")), agents, told.append)
 
 
 def measure_plan(folder: Path):

@@ -1,0 +1,194 @@
+"""The programs that run beside a model on a device at the other end of a channel, and how each is made ready there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from edgebench.device.canary_build import canary_library_for
+from edgebench.errors import DeviceError, DeviceRefused, NotInstalled
+from edgebench.events import Emit
+from edgebench.files import cache_root, full_disk_is_said, sha256_bytes, sha256_file, write_atomic
+from edgebench.runtime.harness_build import Harness, build_harness, find_harness, get_abi
+from edgebench.transport.remote import Ran
+
+_TRY_S = 30.0
+_AGENT = Path(__file__).resolve().parents[1] / "agent"
+_PACKAGE = "edgebench_agent"
+# A zip file knows no earlier day; with the time of day in it no two would be equal.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_OLDEST_PYTHON = (3, 8)
+# Newest first: a board may have several, and the plain name may be the oldest.
+_PYTHONS = ("python3", *(f"python3.{minor}" for minor in range(14, 7, -1)))
+_SAID = re.compile(r"^python ([0-9]+)\.([0-9]+) (\S+) (\S+)$", re.MULTILINE)
+
+There = Callable[[Path, bool], str]
+"""The device's path of a file of this machine, sent where it is not there yet; whether it is to be a program."""
+
+
+class Asked(Protocol):
+    """What making ready needs of transport.remote.Remote."""
+
+    def run_script(self, script: str, /, *, timeout_s: float = ...) -> Ran:
+        """See Remote.run_script."""
+
+
+class RemoteAgent(Protocol):
+    """A program for a device. Nothing is sent or asked before it is needed."""
+
+    def identity(self, device: Asked) -> str:
+        """Names the very build that will run."""
+
+    def ready(self, there: There, device: Asked) -> str:
+        """Brings it there and tries it; the shell words that start it, which the path of the plan follows.
+
+        Raises DeviceRefused or NotInstalled with the mend where it does not run.
+        """
+
+    def canary_library(self) -> Path | None:
+        """The library that it needs for its canaries; None where they are compiled in."""
+
+
+def native_agents(abi: str, emit: Emit, *, harness: Harness | None = None) -> dict[str, RemoteAgent]:
+    """By runtime, *none* for the canaries alone: the native harness, ``harness`` where it is the caller's own."""
+    agent = NativeAgent(abi, emit, harness)
+    return {"ncnn": agent, "none": agent}
+
+
+def board_agents(abi: str, emit: Emit) -> dict[str, RemoteAgent]:
+    """By runtime, for a board that may have a Python."""
+    return {**native_agents(abi, emit), "onnxruntime": PythonAgent(abi, "onnxruntime")}
+
+
+class NativeAgent:
+    """The harness for ``abi``: found, or built."""
+
+    def __init__(self, abi: str, emit: Emit, harness: Harness | None) -> None:
+        self._abi = abi
+        self._emit = emit
+        self._harness = harness
+
+    def identity(self, device: Asked) -> str:
+        """See RemoteAgent."""
+        del device
+        return f"harness {self._abi} {self._found().sha256}"
+
+    def ready(self, there: There, device: Asked) -> str:
+        """See RemoteAgent."""
+        program = shlex.quote(there(self._found().path, True))
+        ran = device.run_script(f"{program} --version", timeout_s=_TRY_S)
+        if ran.status != 0:
+            raise _not_executable(ran, self._abi)
+        return program
+
+    def canary_library(self) -> None:
+        """See RemoteAgent."""
+
+    def _found(self) -> Harness:
+        if self._harness is None:
+            self._harness = find_harness(self._abi) or build_harness(self._abi, self._emit)
+        return self._harness
+
+
+class PythonAgent:
+    """The Python agent as one zip file, for the Python of the device that can import ``package``."""
+
+    def __init__(self, abi: str, package: str) -> None:
+        self._abi = abi
+        self._package = package
+        self._python: str | None = None
+        self._version = ""
+
+    def identity(self, device: Asked) -> str:
+        """See RemoteAgent."""
+        self._find(device)
+        return f"python agent {sha256_file(agent_zip())}, {self._package} {self._version}"
+
+    def ready(self, there: There, device: Asked) -> str:
+        """See RemoteAgent."""
+        return f"{self._find(device)} {shlex.quote(there(agent_zip(), False))}"
+
+    def canary_library(self) -> Path | None:
+        """See RemoteAgent. Without a cross compiler numpy does the work, and the trace says so."""
+        return canary_library_for(f"{get_abi(self._abi).compiler}-gcc", self._abi)
+
+    def _find(self, device: Asked) -> str:
+        """The first Python there that is new enough and has the package. Raises NotInstalled, DeviceRefused."""
+        if self._python is not None:
+            return self._python
+        # Importing it is the only way to know that it works there, and takes seconds on a small board.
+        code = (
+            "import sys\nv = sys.version_info\nfound = 'none'\n"
+            f"try:\n import {self._package} as p\n found = p.__version__\n"
+            "except Exception as e:\n sys.stderr.write('%s: %s\\n' % (sys.executable, e))\n"
+            "print('python %d.%d %s %s' % (v[0], v[1], sys.executable, found))"
+        )
+        lines = [f"command -v {name} >/dev/null 2>&1 && {name} -c {shlex.quote(code)}" for name in _PYTHONS]
+        ran = device.run_script("\n".join([*lines, "true"]), timeout_s=_TRY_S * 4)
+        found = [((int(each[1]), int(each[2])), each[3], each[4]) for each in _SAID.finditer(ran.output)]
+        new = [each for each in found if each[0] >= _OLDEST_PYTHON]
+        for _, path, version in new:
+            if version != "none":
+                self._python, self._version = shlex.quote(path), version
+                return self._python
+        if not found:
+            raise DeviceRefused(
+                f"the device has no Python, which {self._package} needs",
+                hint="install python3 there, or use --runtime ncnn, which needs nothing",
+            )
+        if not new:
+            newest = ".".join(map(str, max(each[0] for each in found)))
+            raise DeviceRefused(
+                f"the device's Python is {newest}: {self._package} runs from {'.'.join(map(str, _OLDEST_PYTHON))} on here",
+                hint="use --runtime ncnn, which needs no Python (a JetPack 4 board also has trtexec)",
+            )
+        raise NotInstalled(
+            f"{self._package} cannot be imported on the device by {', '.join(each[1] for each in new)}",
+            hint=f"log in there and run: {new[0][1]} -m pip install {self._package}; on a Jetson take NVIDIA's wheel",
+        )
+
+
+def agent_zip() -> Path:
+    """The Python agent as a zip file that ``python3`` runs; the same bytes wherever it is made. Kept under the cache."""
+    sources = {path.relative_to(_AGENT).as_posix(): path.read_bytes() for path in sorted(_AGENT.rglob("*.py"))}
+    entry = f"import sys\n\nfrom {_PACKAGE}.__main__ import main\n\nsys.exit(main())\n"
+    files = {"__main__.py": entry.encode(), **{f"{_PACKAGE}/{name}": data for name, data in sources.items()}}
+    key = sha256_bytes(b"\0".join(part for name, data in files.items() for part in (name.encode(), data)))
+    path = cache_root() / "agent" / f"{key[:32]}.zip"
+    if not path.is_file():
+        with full_disk_is_said(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, _zipped(files))
+    return path
+
+
+def _zipped(files: Mapping[str, bytes]) -> bytes:
+    from io import BytesIO
+
+    buffer = BytesIO()
+    # Stored, not deflated: zlib's versions do not write the same bytes.
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in files.items():
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.external_attr = 0o644 << 16
+            entry.create_system = 3
+            archive.writestr(entry, data)
+    return buffer.getvalue()
+
+
+def _not_executable(ran: Ran, abi: str) -> DeviceError:
+    text = ran.output.strip().splitlines()[-1:] or [f"status {ran.status}"]
+    low = text[0].lower()
+    if "exec format" in low or "syntax error" in low or "not executable" in low or ran.status in (8, 159):
+        return DeviceRefused(
+            f"the device cannot run a program for {abi}: {text[0]}",
+            hint="name the right processor family with `abi:` in the target's file; getprop ro.product.cpu.abilist",
+        )
+    return DeviceRefused(
+        f"the harness does not run on the device: {text[0]}",
+        hint="edgebench doctor says whether the folder there allows programs to be executed",
+    )
