@@ -13,9 +13,9 @@ clock, by which all work takes longer evenly, and a cgroup quota, which takes th
     python -m benchmarks.phone_throttling --report         # only prints
 
 Goes on where the recording stands. The network takes 40 ms an iteration: a kernel of 250 Hz looks at a quota every 4 ms and
-takes away as much at a time, which moves the median of a small network only where every other iteration is hit. It stays in the
-core's cache (``resident``), as this machine's neighbours move what streams from memory by more than the faults do. How it is with
-the kernel's usual period of 100 ms and a small network is recorded apart, as a remark.
+takes away as much at a time, which moves the median of a small network only where every other iteration is hit. It stays in
+the core's cache (``resident``), as this machine's neighbours move what streams from memory by more than the faults do. How it
+is with the kernel's usual period of 100 ms and a small network is recorded apart, as a remark.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Networks that stay in a core's own cache while they compute, for recordings on machines that others share.
 
-A network with 100 MB of weights streams them from memory in each iteration, and what the neighbours of a virtual machine do there
-moves it by a fifth from one minute to the next: two launches right beside each other no longer agree, and nothing that is small can
-be told. These compute as long, on activations of 0.4 MB and weights of 0.04 MB a layer. Weights are random: what is studied is the
-measuring, not the network.
+A network with 100 MB of weights streams them from memory in each iteration, and what the neighbours of a virtual machine do
+there moves it by a fifth from one minute to the next: two launches right beside each other no longer agree, and nothing that
+is small can be told. These compute as long, on activations of 0.4 MB and weights of 0.04 MB a layer. Weights are random: what
+is studied is the measuring, not the network.
 """
 
 from __future__ import annotations
