@@ -320,11 +320,13 @@ def _read_target(path: Path) -> TargetSpec:
         raise _invalid(path, "$.name", f"is {target.name!r}, the file is {path.name}", "give both the same name")
     if target.serial is not None and target.address is not None:
         raise _invalid(path, "$.address", "there is a serial, too", "name the device by one of the two")
-    named = [key for key in ("serial", "address", "model", "abi") if getattr(target, key) is not None]
+    named = [key for key in ("serial", "address", "model", "abi", "python") if getattr(target, key) is not None]
     if target.platform == "host" and named:
         raise _invalid(
             path, f"$.{named[0]}", "says which phone, the platform is host", "write platform: android or linux"
         )
+    if target.platform == "android" and target.python is not None:
+        raise _invalid(path, "$.python", "is a board's, the platform is android", "leave it out: phones run ncnn alone")
     if target.platform == "linux" and target.serial is not None:
         raise _invalid(path, "$.serial", "is a phone's, the platform is linux", "write address: [user@]host[:port]")
     return target

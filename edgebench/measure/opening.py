@@ -161,7 +161,9 @@ def _ground(target: TargetSpec, remote: Remote, wanted: tuple[str, ...]) -> _Gro
             f"{remote.address} does not tell where files may be kept: its user has no home folder",
             hint="give the user that you log in as a home folder, or log in as another",
         )
-    return _Ground(Place(f"{cache}/edgebench-device"), BOARD_LOCK, True, (), "ssh", board_agents)
+    return _Ground(
+        Place(f"{cache}/edgebench-device"), BOARD_LOCK, True, (), "ssh", partial(board_agents, python=target.python)
+    )
 
 
 @contextmanager

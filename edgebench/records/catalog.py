@@ -65,7 +65,7 @@ class TargetSpec(Record, frozen=True, kw_only=True):
     A phone is named by ``serial`` (USB) or ``address`` (host:port), else it is the only one that is connected; a board by
     ``address`` ([user@]host[:port] or a name in the user's ssh configuration), else it is called there what the target is
     called. ``model`` is a text that its maker and model must contain, in either case. ``abi`` overrides the processor family
-    that it tells.
+    that it tells. ``python`` is the program on a board that has the runtimes' packages, such as a virtual environment's.
     """
 
     name: str
@@ -78,4 +78,5 @@ class TargetSpec(Record, frozen=True, kw_only=True):
     address: str | None = None
     model: str | None = None
     abi: Literal["arm64-v8a", "armeabi-v7a", "x86_64", "riscv64"] | None = None
+    python: str | None = None
     gate: GateLimits = GateLimits()

@@ -24,7 +24,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _OLDEST_PYTHON = (3, 8)
 # Newest first: a board may have several, and the plain name may be the oldest.
 _PYTHONS = ("python3", *(f"python3.{minor}" for minor in range(14, 7, -1)))
-_SAID = re.compile(r"^python ([0-9]+)\.([0-9]+) (\S+) (\S+)$", re.MULTILINE)
+_SAID = re.compile(r"^python ([0-9]+)\.([0-9]+) (\S+) (.+)$", re.MULTILINE)
 
 There = Callable[[Path, bool], str]
 """The device's path of a file of this machine, sent where it is not there yet; whether it is to be a program."""
@@ -59,9 +59,9 @@ def native_agents(abi: str, emit: Emit, *, harness: Harness | None = None) -> di
     return {"ncnn": agent, "none": agent}
 
 
-def board_agents(abi: str, emit: Emit) -> dict[str, RemoteAgent]:
-    """By runtime, for a board that may have a Python."""
-    return {**native_agents(abi, emit), "onnxruntime": PythonAgent(abi, "onnxruntime")}
+def board_agents(abi: str, emit: Emit, *, python: str | None = None) -> dict[str, RemoteAgent]:
+    """By runtime, for a board that may have a Python: ``python`` where it is not on the PATH."""
+    return {**native_agents(abi, emit), "onnxruntime": PythonAgent(abi, "onnxruntime", python)}
 
 
 class NativeAgent:
@@ -95,9 +95,10 @@ class NativeAgent:
 
 
 class PythonAgent:
-    """The Python agent as one zip file, for the Python of the device that can import ``package``."""
+    """The Python agent as one zip file, for the device's Python ``python``, else the first that can import ``package``."""
 
-    def __init__(self, abi: str, package: str) -> None:
+    def __init__(self, abi: str, package: str, python: str | None = None) -> None:
+        self._candidates = (python,) if python else _PYTHONS
         self._abi = abi
         self._package = package
         self._python: str | None = None
@@ -125,11 +126,14 @@ class PythonAgent:
             "import sys\nv = sys.version_info\nfound = 'none'\n"
             f"try:\n import {self._package} as p\n found = p.__version__\n"
             "except Exception as e:\n sys.stderr.write('%s: %s\\n' % (sys.executable, e))\n"
-            "print('python %d.%d %s %s' % (v[0], v[1], sys.executable, found))"
+            "print('python %d.%d %s %s' % (v[0], v[1], found, sys.executable))"
         )
-        lines = [f"command -v {name} >/dev/null 2>&1 && {name} -c {shlex.quote(code)}" for name in _PYTHONS]
+        lines = [
+            f"command -v {name} >/dev/null 2>&1 && {name} -c {shlex.quote(code)}"
+            for name in map(shlex.quote, self._candidates)
+        ]
         ran = device.run_script("\n".join([*lines, "true"]), timeout_s=_TRY_S * 4)
-        found = [((int(each[1]), int(each[2])), each[3], each[4]) for each in _SAID.finditer(ran.output)]
+        found = [((int(each[1]), int(each[2])), each[4], each[3]) for each in _SAID.finditer(ran.output)]
         new = [each for each in found if each[0] >= _OLDEST_PYTHON]
         for _, path, version in new:
             if version != "none":
@@ -137,7 +141,7 @@ class PythonAgent:
                 return self._python
         if not found:
             raise DeviceRefused(
-                f"the device has no Python, which {self._package} needs",
+                f"the device has no {self._candidates[0]}, which {self._package} needs",
                 hint="install python3 there, or use --runtime ncnn, which needs nothing",
             )
         if not new:
@@ -148,7 +152,8 @@ class PythonAgent:
             )
         raise NotInstalled(
             f"{self._package} cannot be imported on the device by {', '.join(each[1] for each in new)}",
-            hint=f"log in there and run: {new[0][1]} -m pip install {self._package}; on a Jetson take NVIDIA's wheel",
+            hint=f"log in there and run: {new[0][1]} -m pip install {self._package} (on a Jetson: NVIDIA's wheel); or name a "
+            "Python that has it with `python:` in a target's file",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from edgebench.records.schema import json_schemas
 from edgebench.transport import patience
 from edgebench.transport.ssh import CONFIGURATION
 from tests.cli.phone_desk import ONCE, PARAM, SLOW, Edgebench, be_quick, refused, the_record
+from tests.cli.test_measuring_verbs import save_network
 from tests.virtual_board.sshd import NAME, Sshd, find_sshd, sshd
 from tests.virtual_phone.faults import DropCommand, Faults
 from tests.virtual_phone.fixtures import eventually
@@ -72,6 +74,26 @@ def test_a_board_is_measured_and_says_so(edgebench: Edgebench, board: Sshd, tmp_
     assert identity["launched_from"] == "ssh" and identity["agent"].startswith("native")
     assert identity["os_build"] and identity["machine"] == os.uname().machine
     assert any(path.name for path in (board.place / "store").iterdir()), "the harness and the network stay there"
+
+
+def test_a_board_with_a_python_runs_onnx_runtime_and_names_its_layers(
+    edgebench: Edgebench, board: Sshd, tmp_path: Path
+) -> None:
+    save_network(tmp_path / "conv.onnx", 4)
+    target = tmp_path / "mine.yaml"
+    target.write_text(
+        f"name: mine\nsummary: mine\nplatform: linux\naddress: {NAME}\npython: {sys.executable}\nruntimes: [onnxruntime]\n"
+    )
+    done = edgebench(
+        *("run", str(tmp_path / "conv.onnx"), "--target", str(target)),
+        *("--runs-dir", str(tmp_path / "runs"), "--launches", "2", "--no-gate", "--json"),
+    )
+    assert done.status == 0, done.err
+    [result] = json.loads(done.out)["results"]
+    assert result["identity"]["agent"].startswith("python") and result["identity"]["launched_from"] == "ssh"
+    assert result["identity"]["canary_source"] == "library", "the same work as the gate's canaries"
+    assert {layer["module"] for layer in result["layers"]} >= {"/big/Conv", "/small/Conv"}
+    assert [path.suffix for path in (tmp_path / "runs").rglob("optimized.onnx")] == []
 
 
 def test_what_was_sent_is_not_sent_again(edgebench: Edgebench, board: Sshd, tmp_path: Path) -> None:
