@@ -33,7 +33,13 @@ def target_of(name: str, serial: str | None) -> TargetSpec:
 
 def access_of(flags: MeasuringFlags) -> Access:
     """How the flags want the device to be opened."""
-    asked = {"fixed_performance": flags.fixed_performance, "stay_awake": flags.stay_awake}
+    asked = {
+        "fixed_performance": flags.fixed_performance,
+        "stay_awake": flags.stay_awake,
+        # In this order: the mode sets the bounds of the clocks.
+        f"power_mode={flags.power_mode}": flags.power_mode is not None,
+        "lock_clocks": flags.lock_clocks,
+    }
     settings = tuple(name for name, wanted in asked.items() if wanted)
     return Access(wait=flags.wait, verify_files=flags.verify_files, settings=settings)
 

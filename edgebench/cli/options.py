@@ -123,6 +123,8 @@ class MeasuringFlags:
     verify_files: bool
     fixed_performance: bool
     stay_awake: bool
+    power_mode: str | None
+    lock_clocks: bool
 
 
 def measuring_options(function: Callable[..., int]) -> Callable[..., int]:
@@ -210,6 +212,16 @@ def _device_options(function: F) -> F:
             "--stay-awake",
             is_flag=True,
             help="Keep the phone's screen on while it is plugged in and the run lasts; restored afterwards.",
+        ),
+        click.option(
+            "--power-mode",
+            metavar="MODE",
+            help="Put a Jetson into this mode of nvpmodel, by name or number, while the run lasts; restored afterwards.",
+        ),
+        click.option(
+            "--lock-clocks",
+            is_flag=True,
+            help="Lock a Jetson's clocks by jetson_clocks while the run lasts; restored afterwards.",
         ),
     )
 

@@ -53,8 +53,8 @@ class Changed:
         self._emit = emit
 
     def set(self) -> None:
-        """Writes down how to restore, then changes. Raises DeviceRefused."""
-        _install(self._shell, self._guard, [change.restore for change in self._changes])
+        """Writes down how to restore, the last change first, then changes. Raises DeviceRefused."""
+        _install(self._shell, self._guard, [change.restore for change in reversed(self._changes)])
         for change in self._changes:
             change.apply(self._shell)
 

@@ -142,11 +142,13 @@ def _plan(
 
 
 def with_conditions(identity: Identity, launches: Sequence[LaunchRecord]) -> Identity:
-    """The identity card with what the screen and the charger did over all launches."""
+    """The identity card with what the screen, the charger, the power mode and locked clocks did over all launches."""
     return replace(
         identity,
         screen=_over(tuple(launch.state.screen_on for launch in launches), "on", "off"),
         charger=_over(tuple(launch.state.charging for launch in launches), "attached", "detached"),
+        power_mode=" and ".join(dict.fromkeys(it.state.power_mode for it in launches if it.state.power_mode)) or None,
+        clocks=_over(tuple(launch.state.clocks_locked for launch in launches), "locked", "free"),
     )
 
 

@@ -48,7 +48,7 @@ class Access:
     """How a person wants a device to be opened.
 
     ``wait`` for another run to end; ``verify_files`` hashes them again on the device; ``settings`` are the device's that may be
-    changed (*fixed_performance*, *stay_awake*), and are restored.
+    changed (a phone's *fixed_performance* and *stay_awake*, a Jetson's *power_mode=NAME* and *lock_clocks*), and are restored.
     """
 
     wait: bool = True
@@ -68,7 +68,9 @@ def open_bench(target: TargetSpec, emit: Emit, access: Access = Access()) -> Ite
             yield bench
         return
     if access.settings or access.verify_files:
-        raise UsageError(f"{target.name} is this machine", hint="those flags are for phones: --target android")
+        raise UsageError(
+            f"{target.name} is this machine", hint="those flags are for phones and boards: --target android"
+        )
     device = HostDevice()
     yield Bench(device, device.facts(), HostLauncher(LocalTransport()), device.thermal_state, emit)
 
@@ -130,9 +132,10 @@ def _device(target: TargetSpec, shell: PatientShell, address: str) -> Device:
 
         return AndroidDevice(shell, address)
     from edgebench.device.linux.device import LinuxDevice
+    from edgebench.device.linux.jetson import JetsonDevice, is_jetson
     from edgebench.device.tree import ShellTree
 
-    return LinuxDevice(ShellTree(shell), address)
+    return JetsonDevice(shell, address) if is_jetson(shell) else LinuxDevice(ShellTree(shell), address)
 
 
 @dataclass(frozen=True)
@@ -148,22 +151,30 @@ class _Ground:
     agents: Callable[[str, Emit], Mapping[str, RemoteAgent]]
 
 
-def _ground(target: TargetSpec, remote: Remote, wanted: tuple[str, ...]) -> _Ground:
+def _ground(target: TargetSpec, remote: Remote, device: Device, wanted: tuple[str, ...]) -> _Ground:
     if target.platform == "android":
         from edgebench.device.android.settings import settings_named
 
         return _Ground(ANDROID_PLACE, ANDROID_PLACE.folder, False, settings_named(wanted), "adb shell", native_agents)
-    if wanted:
-        raise UsageError(f"a board has no {' or '.join(wanted)}", hint="those flags are for phones")
     cache = remote.run_script('echo "${XDG_CACHE_HOME:-$HOME/.cache}"', timeout_s=_ASK_S).output.strip()
     if not cache.startswith("/"):
         raise DeviceRefused(
             f"{remote.address} does not tell where files may be kept: its user has no home folder",
             hint="give the user that you log in as a home folder, or log in as another",
         )
-    return _Ground(
-        Place(f"{cache}/edgebench-device"), BOARD_LOCK, True, (), "ssh", partial(board_agents, python=target.python)
-    )
+    place = Place(f"{cache}/edgebench-device")
+    settings = _board_settings(device, wanted, place)
+    return _Ground(place, BOARD_LOCK, True, settings, "ssh", partial(board_agents, python=target.python))
+
+
+def _board_settings(device: Device, wanted: tuple[str, ...], place: Place) -> tuple[Setting, ...]:
+    if device.platform == "jetson":
+        from edgebench.device.linux.jetson import settings_named
+
+        return settings_named(wanted, place.folder)
+    if wanted:
+        raise UsageError(f"this board has no {' or '.join(wanted)}", hint="those flags are for phones and Jetsons")
+    return ()
 
 
 @contextmanager
@@ -176,7 +187,7 @@ def _open_remote(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Ben
         remote, device = stack.enter_context(connected(target, emit))
         facts = device.facts()
         abi = _check(target, facts)
-        ground = _ground(target, remote, access.settings)
+        ground = _ground(target, remote, device, access.settings)
         emit(StageFinished("device", f"{facts.model}, {facts.os_build.split(',')[0]}, {abi}"))
         lock = stack.enter_context(
             locked(remote, ground.lock, facts.id, emit, shared=ground.shared_lock, wait=access.wait)

@@ -58,9 +58,12 @@ class DeviceState(Record, frozen=True, kw_only=True):
     """What may change from one launch to the next. None is what the device does not tell.
 
     ``battery_percent`` is 0 to 100; ``charging`` whether any charger is attached (its kind is ``DeviceFacts.power_source``).
+    ``power_mode`` and ``clocks_locked`` are a Jetson's (nvpmodel, jetson_clocks).
     """
 
     battery_percent: float | None = None
     charging: bool | None = None
     power_saving: bool | None = None
     screen_on: bool | None = None
+    power_mode: str | None = None
+    clocks_locked: bool | None = None

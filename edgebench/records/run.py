@@ -34,6 +34,7 @@ class Identity(Record, frozen=True, kw_only=True):
     """The identity card: every field that makes two latencies unlike. Two results are compared field by field.
 
     ``screen`` is *on*, *off* or *on and off*, ``charger`` *attached*, *detached* or *attached and detached*, over all launches.
+    ``power_mode`` is a Jetson's, all of them where it changed, and ``clocks`` *locked*, *free* or *locked and free*.
     ``settings`` are those of the device that were changed for the run.
     """
 
@@ -66,6 +67,8 @@ class Identity(Record, frozen=True, kw_only=True):
     launched_from: str = "this machine"
     screen: str | None = None
     charger: str | None = None
+    power_mode: str | None = None
+    clocks: str | None = None
     settings: tuple[str, ...] = ()
 
 

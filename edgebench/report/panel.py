@@ -96,6 +96,10 @@ def _conditions(result: Result) -> str:
         parts.append(f"screen {identity.screen}")
     if identity.charger is not None:
         parts.append(f"charger {identity.charger}")
+    if identity.power_mode is not None:
+        parts.append(f"power mode {identity.power_mode}")
+    if identity.clocks is not None:
+        parts.append(f"clocks {identity.clocks}")
     if identity.settings:
         parts.append(f"changed for the run: {', '.join(identity.settings)}")
     if identity.launched_from != "this machine":

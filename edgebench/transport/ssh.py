@@ -94,10 +94,11 @@ class SshChannel:
     def __init__(self, address: str) -> None:
         self.address = address
         self._destination = destination(address)
+        program = find_ssh()
         self._folder = Path(tempfile.mkdtemp(prefix="edgebench-ssh-", dir=_short_folder()))
         self._socket = self._folder / "s"
         configuration = os.environ.get(CONFIGURATION)
-        self._client = [find_ssh(), *(("-F", configuration) if configuration else ()), "-S", str(self._socket)]
+        self._client = [program, *(("-F", configuration) if configuration else ()), "-S", str(self._socket)]
         self._master: subprocess.Popen[bytes] | None = None
         # One, unless several threads ask at once.
         self._idle: list[_Shell] = []

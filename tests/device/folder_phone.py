@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from edgebench.device.guard import Guard
 from edgebench.errors import DeviceError, DeviceLost
@@ -34,6 +35,8 @@ STAY = "stay_on_while_plugged_in"
 class FolderPhone:
     """``lost`` counts the commands that will end by ``loss``; ``returns`` is whether waiting helps."""
 
+    programs: ClassVar[dict[str, str]] = {"settings": SETTINGS, "cmd": CMD, "getprop": GETPROP}
+
     def __init__(self, folder: Path, shell: str = "sh", *, tick_s: float = 0.05, lease_s: float = 600.0) -> None:
         self.folder = folder
         self.guard = Guard(str(folder / "tmp dir" / "edgebench"), lease_s=lease_s, tick_s=tick_s)
@@ -43,7 +46,7 @@ class FolderPhone:
         self.waits = 0
         programs = folder / "bin"
         programs.mkdir(parents=True)
-        for name, text in (("settings", SETTINGS), ("cmd", CMD), ("getprop", GETPROP)):
+        for name, text in self.programs.items():
             (programs / name).write_text(f"#!/bin/sh\n{text}")
             (programs / name).chmod(0o755)
         # What the scripts themselves call sh is the same shell.

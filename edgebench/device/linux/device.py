@@ -12,7 +12,8 @@ from edgebench.device.tree import Tree
 from edgebench.files import sha256_bytes
 from edgebench.records import DeviceFacts, DeviceState, ThermalState
 
-_TREE = "/proc/device-tree"
+# Where /proc/device-tree leads, too.
+_TREE = "/sys/firmware/devicetree/base"
 _CPU = "/sys/devices/system/cpu"
 _CPUFREQ = f"{_CPU}/cpu[0-9]*/cpufreq"
 _SUPPLY = "/sys/class/power_supply/*"

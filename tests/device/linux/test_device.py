@@ -81,8 +81,8 @@ def test_a_hypervisor_shows_among_the_flags(tmp_path):
 
 def test_a_board_is_named_by_its_device_tree(tmp_path):
     files = {
-        "proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\0",
-        "proc/device-tree/compatible": "raspberrypi,5-model-b\0brcm,bcm2712\0",
+        "sys/firmware/devicetree/base/model": "Raspberry Pi 5 Model B Rev 1.0\0",
+        "sys/firmware/devicetree/base/compatible": "raspberrypi,5-model-b\0brcm,bcm2712\0",
     }
     facts = machine(tmp_path, files).facts()
     assert (facts.model, facts.soc) == ("Raspberry Pi 5 Model B Rev 1.0", "brcm,bcm2712")
