@@ -13,11 +13,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.virtual_phone import host
 from tests.virtual_phone.faults import Faults
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -32,6 +33,8 @@ class Sshd:
     folder: Path
     port: int
     config: Path
+    # How its program is started, for a board that has a world of its own.
+    within: Callable[[Sequence[str]], Sequence[str]] = field(default=list, repr=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -56,11 +59,8 @@ class Sshd:
 
     def start(self) -> None:
         """Listens from when this returns."""
-        log = (self.folder / "sshd.log").open("ab")
-        with log:
-            self._process = subprocess.Popen(
-                [str(find_sshd()), "-D", "-e", "-f", str(self.folder / "sshd_config")], stdout=log, stderr=log
-            )
+        command = [str(find_sshd()), "-D", "-e", "-f", str(self.folder / "sshd_config")]
+        self._process = host.start(self.within(command), self.folder / "sshd.log")
         limit = time.monotonic() + _START_S
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
@@ -75,7 +75,7 @@ class Sshd:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if self._process is not None:
-            self._process.wait(10)
+            host.end(self._process)
             self._process = None
 
     def freeze(self, *, frozen: bool = True) -> None:
@@ -87,19 +87,12 @@ class Sshd:
         """The listener and the processes of every connection, without what the sessions run."""
         if self._process is None:
             return []
-        found, grown = [self._process.pid], True
-        parents = {}
-        for stat in Path("/proc").glob("[0-9]*/stat"):
+        family, found = [self._process.pid], []
+        for pid in family:
+            family += host.children(pid)
             with contextlib.suppress(OSError):
-                text = stat.read_text()
-                name = text[text.index("(") + 1 : text.rindex(")")]
-                parents[int(stat.parent.name)] = (int(text.rpartition(")")[2].split()[1]), name)
-        while grown:
-            grown = False
-            for pid, (parent, name) in parents.items():
-                if parent in found and pid not in found and name.startswith("sshd"):
+                if Path(f"/proc/{pid}/comm").read_text().startswith("sshd"):
                     found.append(pid)
-                    grown = True
         return found
 
 
@@ -109,8 +102,10 @@ def find_sshd() -> str | None:
 
 
 @contextlib.contextmanager
-def sshd(folder: Path, *, faulty: bool = True) -> Iterator[Sshd]:
-    """A running sshd; ``faulty`` sessions can have faults, others are sshd's own."""
+def sshd(
+    folder: Path, *, faulty: bool = True, within: Callable[[Sequence[str]], Sequence[str]] = list
+) -> Iterator[Sshd]:
+    """A running sshd; ``faulty`` sessions can have faults, others are sshd's own. ``within`` as Sshd's."""
     folder.mkdir(parents=True)
     (folder / "state").mkdir()
     if os.getuid() == 0:
@@ -137,7 +132,7 @@ def sshd(folder: Path, *, faulty: bool = True) -> Iterator[Sshd]:
         f'  IdentityFile "{folder}/user_key"\n  IdentitiesOnly yes\n  IdentityAgent none\n'
         f'  UserKnownHostsFile "{folder}/known_hosts"\n  GlobalKnownHostsFile /dev/null\n'
     )
-    server = Sshd(folder, port, folder / "config")
+    server = Sshd(folder, port, folder / "config", within)
     server.start()
     try:
         yield server

@@ -122,7 +122,7 @@ class VirtualPhone:
 
     def start(self) -> None:
         """Boots the phone; it answers on ``port`` when this returns. Raises NoPhone, RuntimeError with the log's end."""
-        _require_namespaces(*self._namespaces())
+        require_namespaces(*self._namespaces())
         self.folder.mkdir(parents=True, exist_ok=True)
         self.state_dir.mkdir(exist_ok=True)
         (self.folder / "root").mkdir(exist_ok=True)
@@ -203,11 +203,7 @@ class VirtualPhone:
         return found
 
     def _namespaces(self) -> list[str]:
-        words = ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
-        # A rule for aarch64 programs is set in a user namespace of the phone's own, and ends with it.
-        if os.geteuid() != 0 or self._foreign:
-            words[1:1] = ["--user", "--map-root-user"]
-        return words
+        return namespaces(foreign=self._foreign)
 
     @property
     def _foreign(self) -> bool:
@@ -325,8 +321,18 @@ def virtual_phone(
         phone.close()
 
 
+def namespaces(*, foreign: bool = False) -> list[str]:
+    """What starts a program in a world of its own; ``foreign`` for one of another processor."""
+    words = ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
+    # A rule for aarch64 programs is set in a user namespace of the phone's own, and ends with it.
+    if os.geteuid() != 0 or foreign:
+        words[1:1] = ["--user", "--map-root-user"]
+    return words
+
+
 @functools.cache
-def _require_namespaces(*unshare: str) -> None:
+def require_namespaces(*unshare: str) -> None:
+    """Raises NoPhone where this machine or user cannot have one."""
     if shutil.which("unshare") is None:
         raise NoPhone("there is no unshare: apt-get install util-linux")
     tried = subprocess.run([*unshare, "true"], capture_output=True, text=True, timeout=host.PATIENCE_S, check=False)

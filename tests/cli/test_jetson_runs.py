@@ -1,0 +1,100 @@
+"""A Jetson over SSH, measured from the command line: a virtual board, whose programs are stand-ins and which has no GPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgebench.measure import opening
+from edgebench.transport.ssh import CONFIGURATION
+from tests.cli.phone_desk import ONCE, PARAM, Edgebench, be_quick, refused, started, the_record
+from tests.virtual_board.board import VirtualBoard, virtual_board
+from tests.virtual_board.sshd import NAME
+from tests.virtual_phone.fixtures import eventually
+
+
+@pytest.fixture(scope="module")
+def jetson(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualBoard]:
+    folder = tmp_path_factory.mktemp("jetson")
+    with virtual_board(folder / "board") as board, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CONFIGURATION, str(board.sshd.config))
+        patch.setattr(opening, "BOARD_LOCK", str(folder / "lock"))
+        patch.chdir(folder)
+        patch.setenv("EDGEBENCH_CACHE", os.environ["EDGEBENCH_CACHE"])
+        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        be_quick(patch)
+        (folder / "net.param").write_text(PARAM)
+        (folder / "net.bin").write_bytes(b"")
+        yield board
+
+
+@pytest.fixture(autouse=True)
+def sound(jetson: VirtualBoard) -> Iterator[None]:
+    yield
+    eventually(lambda: (jetson.read("mode"), jetson.read("locked")) == ("1", None), "mode and clocks are as they were")
+    assert not list(jetson.sshd.place.glob("restore.*")) and not list(jetson.sshd.place.glob("launches/*"))
+
+
+def run(edgebench: Edgebench, runs: Path, *flags: str) -> Any:
+    return edgebench(
+        "run", "net.param", "--target", "orin-nano", "--serial", NAME, "--runs-dir", str(runs), "--json", *flags
+    )
+
+
+def test_the_identity_card_says_what_a_jetson_was_measured_under(
+    edgebench: Edgebench, jetson: VirtualBoard, tmp_path: Path
+) -> None:
+    done = run(edgebench, tmp_path, "--launches", "2", "--no-profile", "--power-mode", "15W", "--lock-clocks")
+    assert done.status == 0, done.err
+    assert "power mode 0 (before: 1, 25W)" in done.err and "clocks locked" in done.err
+    [result] = json.loads(done.out)["results"]
+    identity = result["identity"]
+    assert (identity["power_mode"], identity["clocks"]) == ("15W", "locked")
+    assert identity["settings"] == ["power_mode=15W", "lock_clocks"]
+    assert "L4T 36.4.3 (JetPack 6), TensorRT 10.3.0" in identity["os_build"]
+    assert identity["device_model"].startswith("NVIDIA Jetson Orin Nano") and identity["soc"] == "nvidia,tegra234"
+    assert result["start_c"] == [50.531, 50.531]
+    shown = edgebench("show", "last", "--runs-dir", str(tmp_path))
+    assert "power mode 15W" in shown.out and "clocks locked" in shown.out
+
+
+def test_left_alone_it_says_in_which_mode_it_was(edgebench: Edgebench, jetson: VirtualBoard, tmp_path: Path) -> None:
+    done = run(edgebench, tmp_path, *ONCE)
+    assert done.status == 0, done.err
+    identity = the_record(tmp_path).series[0].identity
+    assert (identity.power_mode, identity.clocks, identity.settings) == ("25W", "free", ())
+
+
+def test_a_mode_that_needs_a_restart_ends_the_run_before_anything_is_measured(
+    edgebench: Edgebench, jetson: VirtualBoard, tmp_path: Path
+) -> None:
+    error = refused(run(edgebench, tmp_path, "--power-mode", "MAXN_SUPER", *ONCE), 5, "device_refused")
+    assert "restart" in error["hint"]
+
+
+def test_another_board_than_the_target_means_is_not_measured(
+    edgebench: Edgebench, jetson: VirtualBoard, tmp_path: Path
+) -> None:
+    done = edgebench(
+        "run", "net.param", "--target", "agx-orin", "--serial", NAME, "--runs-dir", str(tmp_path), "--json", *ONCE
+    )
+    error = refused(done, 5, "device_not_found")
+    assert "asks for a AGX Orin" in error["message"]
+
+
+def test_ctrl_c_puts_mode_and_clocks_back(jetson: VirtualBoard, tmp_path: Path) -> None:
+    flags = ("--power-mode", "0", "--lock-clocks", "--launches", "40", "--no-gate", "--no-profile")
+    command = ("run", "net.param", "--target", "orin-nano", "--serial", NAME, "--runs-dir", str(tmp_path), *flags)
+    process = started(Path.cwd(), *command)
+    eventually(lambda: list(tmp_path.glob("*/launches/*/trace.jsonl")) != [], "the first launch is here")
+    assert (jetson.read("mode"), jetson.read("locked")) == ("0", "")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
