@@ -1,4 +1,4 @@
-"""What can happen to a run on a phone, drawn at random: what phone_faults injects, and how it is seen to have struck."""
+"""What can happen to a run on a phone, drawn at random, and how it is seen to have struck."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from tests.virtual_phone.faults import (
 )
 
 Event = Mapping[str, Any]
+Kinds = Mapping[str, Callable[[random.Random], dict[str, Any]]]
+"""By name: what is drawn of a case."""
 # The harness, the largest file that is pushed, has 21 MB.
 _PUSHED_BYTES = 21_000_000
 # In the phone's store the harness is named by its hash, which is filled in when the case is played.
@@ -57,8 +59,13 @@ class Case:
 
 
 def draw(seed: int, number: int) -> Case:
+    """The case of this number on a phone."""
+    return drawn(KINDS, seed, number)
+
+
+def drawn(kinds: Kinds, seed: int, number: int) -> Case:
     """The case of this number: the kinds take turns in an order drawn anew each round, so that each gets its share."""
-    names = list(KINDS)
+    names = list(kinds)
     turn, place = divmod(number, len(names))
     random.Random(f"{seed}/{turn}").shuffle(names)  # noqa: S311  (not for secrets: repeatable)
     rng = random.Random(f"{seed}/{turn}/{place}")  # noqa: S311
@@ -71,7 +78,7 @@ def draw(seed: int, number: int) -> Case:
         "guarded": rng.random() < 0.5,
         "stay_on": rng.choice(["0", "1", "3"]),
     }
-    return Case(**{**common, **KINDS[name](rng)})
+    return Case(**{**common, **kinds[name](rng)})
 
 
 def _unplugged(events: Iterable[Event]) -> bool:
@@ -195,22 +202,34 @@ def _killed(_rng: random.Random) -> dict[str, Any]:
     return {"signals": (signal.SIGKILL,)}
 
 
-KINDS: dict[str, Callable[[random.Random], dict[str, Any]]] = {
-    "connection dropped mid-command": _drop_command,
-    "connection dropped mid-push": _drop_push,
-    "truncated pull": _truncate_pull,
-    "harness killed": _kill_harness,
-    "storage full": _full_storage,
-    "corrupt push": _corrupt_push,
+OF_THE_RUN: Kinds = {
+    "Ctrl-C": _ctrl_c,
+    "Ctrl-C twice": _ctrl_c_twice,
+    "unplugged, then Ctrl-C": _ctrl_c_unplugged,
+    "SIGTERM": _terminated,
+    "SIGKILL": _killed,
+}
+
+
+def of_files() -> Kinds:
+    """What happens to commands, to files on their way, and to the harness: the same on every device."""
+    return {
+        "connection dropped mid-command": _drop_command,
+        "connection dropped mid-push": _drop_push,
+        "truncated pull": _truncate_pull,
+        "harness killed": _kill_harness,
+        "storage full": _full_storage,
+        "corrupt push": _corrupt_push,
+    }
+
+
+KINDS: Kinds = {
+    **of_files(),
     "daemon frozen": _frozen,
     "device offline": _offline,
     "authorisation withdrawn": _unauthorized,
     "shell_v2 gone": _without_features,
     "link slow": _slow_link,
     "device rebooted": _reboot,
-    "Ctrl-C": _ctrl_c,
-    "Ctrl-C twice": _ctrl_c_twice,
-    "unplugged, then Ctrl-C": _ctrl_c_unplugged,
-    "SIGTERM": _terminated,
-    "SIGKILL": _killed,
+    **OF_THE_RUN,
 }

@@ -1,6 +1,6 @@
-"""One virtual phone and one edgebench that knows nothing else: a fault is injected into a run, and what is left is looked at.
+"""One simulated device and one edgebench that knows nothing else: a fault is injected into a run, what is left is looked at.
 
-What the checks (a) to (e) are stands in ``phone_faults``.
+What the checks (a) to (e) are stands in ``fault_recording``.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,11 +27,8 @@ from edgebench.records.codec import decode
 from edgebench.runtime.harness_build import find_harness, host_abi
 from tests.virtual_phone import host
 from tests.virtual_phone.faults import Faults
-from tests.virtual_phone.fixtures import AdbServer, adb_server
-from tests.virtual_phone.phone import VirtualPhone, virtual_phone
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-PROFILE = "pixel_8_pro"
 # As the device's own bounds have it: a launch ends at its deadline and the guard restores when its lease is over (120 s,
 # in ticks of 5 s that a busy machine makes longer); each leaves a moment later.
 GUARD_BOUND_S = 150.0
@@ -67,13 +64,47 @@ class Row:
     failures: list[str] = field(default_factory=list)
 
 
-class Rig:
-    """One virtual phone with its adb server, and the folders of an edgebench that knows nothing but it."""
+class Simulated(Protocol):
+    """A simulated device, as a fault's bookkeeping needs it."""
 
-    def __init__(self, phone: VirtualPhone, server: AdbServer, folder: Path) -> None:
-        self.phone = phone
+    flags: Sequence[str]
+    """By which edgebench finds it and changes its settings."""
+    env: Mapping[str, str]
+    """All that edgebench knows of this machine."""
+    own: Path
+    """edgebench's folder there."""
+
+    def before(self, case: Case) -> None:
+        """As the user has it before the run."""
+
+    def inject(self, case: Case) -> None:
+        """From now on."""
+
+    def heal(self) -> None:
+        """All well again."""
+
+    def struck(self, case: Case, since_ns: int) -> bool:
+        """Whether what was noted since then shows that it did."""
+
+    def answers(self) -> bool:
+        """Whether it can be reached."""
+
+    def settings(self) -> object:
+        """Those that edgebench changes, as they are."""
+
+    def user_settings(self, case: Case) -> object:
+        """The same as the user had them."""
+
+    def running(self) -> Sequence[str]:
+        """The command lines of what somebody started there and left running."""
+
+
+class Rig:
+    """One simulated device, and the folders of an edgebench that knows nothing but it."""
+
+    def __init__(self, device: Simulated, folder: Path) -> None:
+        self.device = device
         self.model = tiny_network(folder)
-        self._server = server
         self._runs = folder / "runs"
         own = {
             "XDG_STATE_HOME": str(folder / "state"),
@@ -82,7 +113,7 @@ class Rig:
             "OMP_NUM_THREADS": "1",
             "NO_COLOR": "1",
         }
-        self._env = {**server.env, **own}
+        self._env = {**device.env, **own}
         self.undisturbed_s = 0.0
 
     def warm_up(self) -> None:
@@ -97,11 +128,10 @@ class Rig:
 
     def start(self, case: Case, runs: Path, *more: str) -> subprocess.Popen[str]:
         """``edgebench run`` in a session of its own; its stderr is a pipe."""
-        where = ["--target", "android", "--serial", self.phone.serial, "--runs-dir", str(runs), "--no-profile"]
-        changed = ["--fixed-performance", "--stay-awake"]
+        where = [*self.device.flags, "--runs-dir", str(runs), "--no-profile"]
         effort = ["--gate", "--max-time", "25s"] if case.gated else ["--no-gate"]
         checked = ["--verify-files"] if case.verified else []
-        words = ["run", str(self.model), *where, *changed, *effort, *checked, *(more or ["--launches", "2"])]
+        words = ["run", str(self.model), *where, *effort, *checked, *(more or ["--launches", "2"])]
         return subprocess.Popen(
             [sys.executable, "-m", "edgebench", *words],
             env=self._env,
@@ -125,7 +155,7 @@ class Rig:
     def play(self, number: int, case: Case) -> Row:
         """Injects one fault into one run, and looks at what is left."""
         row = Row(number, case.kind, described(case))
-        self.phone.put_setting("global", "stay_on_while_plugged_in", case.stay_on)
+        self.device.before(case)
         if case.fresh_store:
             self.empty_store()
         runs = self._runs / f"{number:04d}"
@@ -137,8 +167,8 @@ class Rig:
         status, said = self.finish(process)
         ended_s = time.monotonic()
         row.run_s = ended_s - begin_s
-        self.phone.set_faults(Faults())
-        row.struck = in_time and case.struck([e for e in self.phone.events() if e["at_ns"] >= since_ns])
+        self.device.heal()
+        row.struck = in_time and self.device.struck(case, since_ns)
         row.exit_status, row.said = status if status is not None else -99, said[-1500:]
         if case.signals and status in (0, 6):
             # All was put away already when the signal came, or it was ignored.
@@ -149,13 +179,13 @@ class Rig:
                 )
         self._check_ending(row, case, status, said)
         self._check_launches(row, runs, said)
-        host.patiently(lambda: host.answers(self.phone.port), "the phone does not come back")
+        host.patiently(self.device.answers, "the device does not come back")
         self._check_device(row, case)
         return row
 
     def empty_store(self) -> None:
-        """The phone as it was before the first run."""
-        for file in (self.phone.files.data / "local" / "tmp" / "edgebench" / "store").glob("*"):
+        """The device as it was before the first run."""
+        for file in (self.device.own / "store").glob("*"):
             file.unlink()
 
     def _inject(self, case: Case, process: subprocess.Popen[str], at_s: float) -> tuple[int, bool]:
@@ -167,15 +197,12 @@ class Rig:
         else:
             return time.monotonic_ns(), False
         since_ns = time.monotonic_ns()
-        if case.faults is not None:
-            self.phone.set_faults(with_harness(case.faults))
-        if case.reboots:
-            self.phone.reboot()
+        self.device.inject(case)
         for number in case.signals:
             time.sleep(case.gap_s)
             process.send_signal(number)
         if case.for_s is not None:
-            heal = threading.Timer(case.for_s, self.phone.set_faults, [Faults()])
+            heal = threading.Timer(case.for_s, self.device.heal)
             heal.start()
             # communicate() comes later: the pipe holds what a run says meanwhile.
             wait_at_most(process, case.for_s)
@@ -219,15 +246,15 @@ class Rig:
         end_s = time.monotonic()
 
         def sound() -> bool:
-            return self._settings() == ("0", case.stay_on, "false")
+            return self.device.settings() == self.device.user_settings(case)
 
         if sound():
             row.restored_by = "the run"
         if case.guarded and not case.reboots:
-            _until(lambda: sound() and not self.phone.processes(), GUARD_BOUND_S)
+            _until(lambda: sound() and not self.device.running(), GUARD_BOUND_S)
             row.restored_by = row.restored_by or ("its guard" if sound() else "")
             if not sound():
-                row.failures.append(f"(c) settings are {self._settings()} after the guard's time")
+                row.failures.append(f"(c) settings are {self.device.settings()} after the guard's time")
             if not self._note_gone(row, end_s):
                 row.failures.append(f"(a) still running: {self._running()}")
         following = self.start(Case(kind="none", at=0.0), self._runs / "next", "--launches", "1", "--no-wait")
@@ -235,38 +262,31 @@ class Rig:
         row.next_status = status if status is not None else -99
         if status not in (0, 6):
             row.failures.append(f"(b) the next run ended with {status}: {said[-600:]}")
-        _until(lambda: not self.phone.processes(), LEAVE_BOUND_S)
+        _until(lambda: not self.device.running(), LEAVE_BOUND_S)
         if not self._note_gone(row, end_s):
             row.failures.append(f"(a) still running after the next run: {self._running()}")
         row.restored_by = row.restored_by or ("the next run" if sound() else "")
         if not sound():
-            row.failures.append(f"(c) settings are {self._settings()} after the next run")
+            row.failures.append(f"(c) settings are {self.device.settings()} after the next run")
         self._check_folder(row)
 
     def _note_gone(self, row: Row, since_s: float) -> bool:
-        if self.phone.processes():
+        if self.device.running():
             return False
         if row.gone_s is None:
             row.gone_s = round(time.monotonic() - since_s, 1)
         return True
 
     def _check_folder(self, row: Row) -> None:
-        own = self.phone.files.data / "local" / "tmp" / "edgebench"
+        own = self.device.own
         left = [path.name for path in own.glob("*") if path.name not in ("store", "launches")]
         left += [f"launches/{path.name}" for path in (own / "launches").glob("*")]
         left += [f"store/{path.name}" for path in (own / "store").glob(".*.part")]
         if left:
             row.failures.append(f"(e) left in its folder: {', '.join(sorted(left))}")
 
-    def _settings(self) -> tuple[str | None, str | None, str | None]:
-        return (
-            self.phone.setting("global", "low_power"),
-            self.phone.setting("global", "stay_on_while_plugged_in"),
-            self.phone.read_state("fixed_performance"),
-        )
-
     def _running(self) -> str:
-        return "; ".join(" ".join(each.argv)[:160] for each in self.phone.processes())
+        return "; ".join(line[:160] for line in self.device.running())
 
 
 def wait_at_most(process: subprocess.Popen[str], at_most_s: float) -> None:
@@ -323,12 +343,10 @@ def tiny_network(folder: Path) -> Path:
 
 
 @contextmanager
-def rig(folder: Path) -> Iterator[Rig]:
-    """A phone of its own, warmed up."""
+def rig(open_device: Callable[[Path], AbstractContextManager[Simulated]], folder: Path) -> Iterator[Rig]:
+    """A device of its own, warmed up."""
     folder.mkdir(parents=True)
-    with ExitStack() as stack:
-        server = stack.enter_context(adb_server(folder / "host"))
-        phone = stack.enter_context(virtual_phone(PROFILE, folder / "phone", acceleration=20))
-        ready = Rig(phone, server, folder)
+    with open_device(folder) as device:
+        ready = Rig(device, folder)
         ready.warm_up()
         yield ready

@@ -1,14 +1,7 @@
 """Does a run on a phone leave anything behind, whatever happens to it? On a simulated device: no real phone is in it.
 
-Real ``edgebench run`` processes measure a tiny network on a virtual phone; into each one fault is injected at a random moment
-(``fault_kinds``). Afterwards: (a) nothing of edgebench runs on the device once its own bounds have passed; (b) the next
-``edgebench run --no-wait`` gets the device; (c) no setting is left changed after the guard's time or after the next run,
-whichever the case waits for; (d) every launch that was told as finished can still be read, the exit status is a documented
-one, and stderr says what and how to mend it, without a traceback; (e) no launch's folder and no other lock is left after that
-next run. Exits with 1 where a check failed.
-
-A row a fault is appended to the record, and a later call goes on where it ends. Faults that came too late, or whose event
-never came, are recorded and not counted.
+What is injected stands in ``fault_kinds``, what is checked in ``fault_recording``. Changed for each run, and to be restored:
+fixed performance mode and the screen that stays on.
 
     python -m benchmarks.phone_faults --faults 200 --workers 2
     python -m benchmarks.phone_faults --report
@@ -16,133 +9,78 @@ never came, are recorded and not counted.
 
 from __future__ import annotations
 
-import argparse
-import json
-import signal
-import sys
-import tempfile
-import threading
-from collections import Counter
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-from tabulate import tabulate
 
 from benchmarks.fault_kinds import Case, draw
-from benchmarks.fault_rig import Row, rig
+from benchmarks.fault_recording import CHECKOUT, main
+from benchmarks.fault_rig import with_harness
+from tests.virtual_phone import host
+from tests.virtual_phone.faults import Faults
+from tests.virtual_phone.fixtures import AdbServer, adb_server
+from tests.virtual_phone.phone import VirtualPhone, virtual_phone
 
-RECORD = Path(__file__).resolve().parents[1] / "reports" / "benchmarks" / "phone_faults.jsonl"
-
-
-class Record:
-    """The rows so far, and which number comes next; for several workers."""
-
-    def __init__(self, path: Path, seed: int, wanted: int) -> None:
-        self._path = path
-        self._seed = seed
-        self._wanted = wanted
-        self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        rows = read(path)
-        self._counted = sum(row["struck"] for row in rows)
-        self._done = {row["number"] for row in rows}
-        self._next = 0
-
-    def take(self) -> tuple[int, Case] | None:
-        """The next case, None where enough struck."""
-        with self._lock:
-            if self._counted >= self._wanted:
-                return None
-            while self._next in self._done:
-                self._next += 1
-            self._next += 1
-            return self._next - 1, draw(self._seed, self._next - 1)
-
-    def stop(self) -> None:
-        """No more cases."""
-        with self._lock:
-            self._wanted = 0
-
-    def add(self, row: Row) -> None:
-        with self._lock:
-            self._counted += row.struck
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"seed": self._seed, **asdict(row)}) + "\n")
-            told = "; ".join(row.failures) or "ok"
-            late = "" if row.struck else " (did not strike)"
-            print(f"{row.number:4} {row.kind}{late}, status {row.exit_status}: {told}", file=sys.stderr)
+PROFILE = "pixel_8_pro"
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The recorded rows."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+class FaultyPhone:
+    """One virtual phone with its adb server; see fault_rig.Simulated."""
+
+    def __init__(self, phone: VirtualPhone, server: AdbServer) -> None:
+        self._phone = phone
+        self.flags = ("--target", "android", "--serial", phone.serial, "--fixed-performance", "--stay-awake")
+        self.env = server.env
+        self.own = phone.files.data / "local" / "tmp" / "edgebench"
+
+    def before(self, case: Case) -> None:
+        """The user's own setting of the screen."""
+        self._phone.put_setting("global", "stay_on_while_plugged_in", case.stay_on)
+
+    def inject(self, case: Case) -> None:
+        """Faults of the ADB daemon, or a restart."""
+        if case.faults is not None:
+            self._phone.set_faults(with_harness(case.faults))
+        if case.reboots:
+            self._phone.reboot()
+
+    def heal(self) -> None:
+        """A sound daemon."""
+        self._phone.set_faults(Faults())
+
+    def struck(self, case: Case, since_ns: int) -> bool:
+        """By the daemon's journal."""
+        return case.struck([event for event in self._phone.events() if event["at_ns"] >= since_ns])
+
+    def answers(self) -> bool:
+        """Whether its daemon listens."""
+        return host.answers(self._phone.port)
+
+    def settings(self) -> object:
+        """Power saving, which nobody touches, the screen, and fixed performance mode."""
+        return (
+            self._phone.setting("global", "low_power"),
+            self._phone.setting("global", "stay_on_while_plugged_in"),
+            self._phone.read_state("fixed_performance"),
+        )
+
+    def user_settings(self, case: Case) -> object:
+        """As the user had them."""
+        return ("0", case.stay_on, "false")
+
+    def running(self) -> list[str]:
+        """What the phone runs beside its own."""
+        return [" ".join(each.argv) for each in self._phone.processes()]
 
 
-def work(record: Record, folder: Path, errors: list[BaseException]) -> None:
-    """One worker: one phone, case after case."""
-    try:
-        with rig(folder) as ready:
-            while taken := record.take():
-                record.add(ready.play(*taken))
-    except Exception as error:  # noqa: BLE001  (told by the main thread)
-        errors.append(error)
-
-
-def report(path: Path) -> int:
-    """Prints the counts; 1 where a check failed."""
-    rows = [row for row in read(path) if row["struck"]]
-    lines = []
-    for kind in sorted({row["kind"] for row in rows}):
-        mine = [row for row in rows if row["kind"] == kind]
-        statuses = Counter(row["exit_status"] for row in mine)
-        by = Counter(row["restored_by"] or "nobody" for row in mine)
-        told = [", ".join(f"{count} x {name}" for name, count in counts.most_common()) for counts in (statuses, by)]
-        lines.append([kind, len(mine), *told, sum(bool(row["failures"]) for row in mine)])
-    print(
-        tabulate(lines, headers=("fault", "struck", "exit status", "settings restored by", "failed"), tablefmt="github")
-    )
-    gone = [row["gone_s"] for row in rows if row["gone_s"] is not None]
-    read_ = sum(row["launches_read"] for row in rows)
-    failed = [row for row in rows if row["failures"]]
-    print(
-        f"simulated device, {len(rows)} faults: {len(failed)} with a failed check; nothing ran on the device any more after at"
-        f" most {max(gone, default=0.0):.0f} s; {read_} finished launches, all readable unless told above"
-    )
-    return 1 if failed or not rows else 0
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faults", type=int, default=200, help="how many that struck")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=1, help="phones at once")
-    parser.add_argument("--record", type=Path, default=RECORD)
-    parser.add_argument("--report", action="store_true", help="only print what is recorded")
-    flags = parser.parse_args()
-    errors: list[BaseException] = []
-    if not flags.report:
-        # A shell starts its background jobs deaf to Ctrl-C, and what they start inherits that.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        record = Record(flags.record, flags.seed, flags.faults)
-        with tempfile.TemporaryDirectory(prefix="edgebench-faults-") as name:
-            places = [Path(name, str(index)) for index in range(flags.workers)]
-            workers = [threading.Thread(target=work, args=(record, place, errors)) for place in places]
-            for worker in workers:
-                worker.start()
-            try:
-                for worker in workers:
-                    worker.join()
-            except KeyboardInterrupt:
-                print("ending with the faults under way", file=sys.stderr)
-                record.stop()
-                for worker in workers:
-                    worker.join()
-    status = report(flags.record)
-    if errors:
-        raise errors[0]
-    return status
+@contextmanager
+def faulty_phone(folder: Path) -> Iterator[FaultyPhone]:
+    """A phone of its own."""
+    with adb_server(folder / "host") as server, virtual_phone(PROFILE, folder / "phone", acceleration=20) as phone:
+        yield FaultyPhone(phone, server)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(
+        main(__doc__ or "", CHECKOUT / "reports" / "benchmarks" / "phone_faults.jsonl", faulty_phone, draw)
+    )

@@ -1,9 +1,9 @@
 """One device, one user: a lock on this computer and one on the device itself, both with their owner and age.
 
 This computer's lock is the kernel's (flock): it dies with its process. The device's is a symbolic link, whose creation is
-atomic and whose target names the owner; a *lease* file beside it tells when the owner was last there, by the device's
-uptime: its wall clock jumps when a network sets it. A lock whose lease is older than ``STALE_S`` is moved aside by name, so
-that of two who find it only one breaks it.
+atomic and whose target names the owner; a *lease* beside it, another link, tells when the owner was last there, by the device's
+uptime: its wall clock jumps when a network sets it. A lock whose lease is older than ``STALE_S`` is removed, by one of all who
+find it.
 """
 
 from __future__ import annotations
@@ -99,10 +99,12 @@ class DeviceLock:
         self._text = quote(json.dumps(astuple(owner)), safe="")
         self._lock = shlex.quote(f"{folder}/lock")
         self._lease = shlex.quote(f"{folder}/lease")
-        self._aside = shlex.quote(f"{folder}/lock.{owner.token}")
+        self._path = folder
         self._folder = shlex.quote(folder)
         new = shlex.quote(f"{folder}/lease.{owner.token}")
-        self._seen = f'{{ echo "$boot $up {owner.token}" > {new} && mv -f {new} {self._lease}; }}'
+        # A link as well: it is made whole, everybody may read it, and nothing is ever written through a name in a folder that
+        # others may write to.
+        self._seen = f'{{ rm -f {new}; ln -s "$boot:$up:{owner.token}" {new} && mv -f {new} {self._lease}; }}'
 
     def try_acquire(self) -> str | None:
         """None where it is held now by us, else who holds it and since when. A stale lock is broken on the way.
@@ -112,7 +114,7 @@ class DeviceLock:
         ran = self._run(
             f"{_CLOCK}\n"
             # Where several users share a device, whoever comes first makes the folder for all.
-            f"[ -d {self._folder} ] || {{ mkdir -p {self._folder} && chmod {self._mode} {self._folder}; }} || exit 1\n"
+            f"[ -d {self._folder} ] || mkdir -p -m {self._mode} {self._folder} || [ -d {self._folder} ] || exit 1\n"
             f"take() {{ ln -s {self._text} {self._lock} && {{ {self._seen} || {{ rm -f {self._lock}; return 1; }}; }}; }}\n"
             "if said=$(take 2>&1); then echo taken; exit 0; fi\n"
             # It may have been given up just now; where it is not there and cannot be made, the folder is at fault.
@@ -120,7 +122,7 @@ class DeviceLock:
             f'[ -L {self._lock} ] || {{ echo "$said"; exit 1; }}\n'
             f'echo "holder $(readlink {self._lock})"\n'
             'echo "now $boot $up"\n'
-            f'lease=; {{ read -r lease < {self._lease}; }} 2>/dev/null; echo "lease $lease"\n'
+            f'echo "lease $(readlink {self._lease})"\n'
             f'echo "made $(stat -c %Y {self._lock} 2>/dev/null) $(date +%s)"'
         )
         if ran.status != 0:
@@ -149,12 +151,20 @@ class DeviceLock:
         self._run(f'[ "$(readlink {self._lock})" = {self._text} ] && rm -f {self._lock} {self._lease}')
 
     def _break(self, holder: str) -> None:
-        """Moves the lock of ``holder`` away; what was moved by mistake, since somebody was quicker, is put back."""
+        """Removes the lock of ``holder`` where it is still theirs; of several who want to, one does, and the others come again.
+
+        Whoever breaks holds a folder meanwhile: between looking and removing nobody else may break and take. One that a
+        restart left is removed after a minute.
+        """
+        breaking = shlex.quote(f"{self._path}/lock.breaking")
         self._run(
-            f'[ "$(readlink {self._lock})" = {shlex.quote(holder)} ] || exit 0\n'
-            f"mv {self._lock} {self._aside} || exit 0\n"
-            f"moved=$(readlink {self._aside}); rm -f {self._aside}\n"
-            f'[ "$moved" = {shlex.quote(holder)} ] || ln -s "$moved" {self._lock}'
+            f"if ! mkdir {breaking} 2>/dev/null; then\n"
+            f"  since=$(stat -c %Y {breaking} 2>/dev/null) || exit 0\n"
+            f"  [ $(($(date +%s) - since)) -lt 60 ] || rmdir {breaking}\n"
+            "  exit 0\n"
+            "fi\n"
+            f'[ "$(readlink {self._lock})" != {shlex.quote(holder)} ] || rm -f {self._lock}\n'
+            f"rmdir {breaking}"
         )
 
     def _run(self, script: str) -> Ran:
@@ -246,7 +256,7 @@ def _age_s(said: Mapping[str, str], owner: Owner | None) -> int | None:
     try:
         boot, now_s = said["now"].split()
         try:
-            lease_boot, lease_s, token = said["lease"].split()
+            lease_boot, lease_s, token = said["lease"].split(":")
         except ValueError:
             token = ""
         if owner is None or token != owner.token:
@@ -255,7 +265,7 @@ def _age_s(said: Mapping[str, str], owner: Owner | None) -> int | None:
             return int(wall_s) - int(made_s)
         since_s = int(now_s) - int(lease_s)
         # Started again since then, the device was on for that long at least without a word from the owner.
-        return since_s if lease_boot == boot else int(now_s)
+        return since_s if lease_boot == boot and since_s >= 0 else int(now_s)
     except (KeyError, ValueError):
         return None
 

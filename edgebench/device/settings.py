@@ -25,6 +25,8 @@ from edgebench.errors import CommandTimedOut, DeviceError, DeviceLost, DeviceRef
 from edgebench.events import Emit, Note, ignore
 
 COMMAND_S = 20.0
+# Every setting put back, one after the other: a Jetson takes half a minute for its clocks.
+RESTORE_S = 120.0
 # A cable plugged back in shows within seconds; a phone that restarts needs about a minute.
 RETURN_S = 60.0
 _ATTEMPTS = 3
@@ -122,7 +124,7 @@ def restore_left_over(shell: Shell, guard: Guard) -> bool:
     For whoever opens a device and holds its lock: it would take the settings away from a session that lives. Raises
     DeviceRefused where the device does not accept the earlier values; the journal stays.
     """
-    ran = shell.run_script(restore_script(guard), timeout_s=COMMAND_S)
+    ran = shell.run_script(restore_script(guard), timeout_s=RESTORE_S)
     if ran.status != 0:
         hint = f"run `sh {guard.journal}` in its shell to see why, set it by hand, and remove that file"
         raise refused("earlier settings of the device cannot be restored", ran, hint)

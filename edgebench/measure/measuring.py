@@ -138,7 +138,9 @@ def _surroundings(
 
 def _reference(cores: tuple[int, ...], probe: Probe, bench: Bench, clock: Clock) -> CanaryReference:
     bench.emit(StageStarted("canaries", f"on core {','.join(map(str, cores))}"))
-    path = reference_path(state_root(), bench.facts, cores, canary_work())
+    mode = bench.device.state().power_mode
+    conditions = (*([mode] if mode else []), *bench.settings)
+    path = reference_path(state_root(), bench.facts, cores, canary_work(), conditions)
     reference = establish(path, probe, clock)
     age = "reference new" if reference.new else "held against the stored reference"
     bench.emit(StageFinished("canaries", age))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,9 +23,14 @@ BETTER_RATIO = 0.95
 MEMORY_BETTER_RATIO = 0.85
 
 
-def reference_path(root: Path, device: DeviceFacts, cores: tuple[int, ...], canary_work: str) -> Path:
-    """The file of one device, core set, OS build and canaries (``canary_work`` says which work they do)."""
-    parts = (device.id, device.model, device.os_build, ",".join(map(str, cores)), canary_work)
+def reference_path(
+    root: Path, device: DeviceFacts, cores: tuple[int, ...], canary_work: str, conditions: Sequence[str] = ()
+) -> Path:
+    """The file of one device, core set, OS build and canaries (``canary_work`` says which work they do).
+
+    ``conditions`` are what sets the clock there on purpose: a power mode, settings that were changed for the run.
+    """
+    parts = (device.id, device.model, device.os_build, ",".join(map(str, cores)), canary_work, *conditions)
     return root / "references" / f"{sha256_bytes('|'.join(parts).encode())[:24]}.json"
 
 

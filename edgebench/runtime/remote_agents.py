@@ -191,9 +191,11 @@ def _not_executable(ran: Ran, abi: str) -> DeviceError:
     if "exec format" in low or "syntax error" in low or "not executable" in low or ran.status in (8, 159):
         return DeviceRefused(
             f"the device cannot run a program for {abi}: {text[0]}",
-            hint="name the right processor family with `abi:` in the target's file; getprop ro.product.cpu.abilist",
+            hint="name the right processor family with `abi:` in the target's file (there: uname -m, or on a phone "
+            "getprop ro.product.cpu.abilist)",
         )
     return DeviceRefused(
         f"the harness does not run on the device: {text[0]}",
-        hint="edgebench doctor says whether the folder there allows programs to be executed",
+        hint="see whether the file system of its folder there forbids programs (mount | grep noexec); on a phone edgebench "
+        "doctor says so",
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import re
-import selectors
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import IO
 from edgebench.errors import DeviceError
 from edgebench.transport.adb_messages import adb_error
 from edgebench.transport.base import OnBytes
+from edgebench.transport.streams import pump
 
 _START_S = 30.0
 _REAP_S = 5.0
@@ -145,24 +145,3 @@ def _environment(user: Mapping[str, str]) -> dict[str, str]:
         **{key: value for key, value in user.items() if key not in ("ADB_TRACE", "ANDROID_SERIAL")},
         "TERM": "xterm",
     }
-
-
-def pump(sinks: Mapping[int, OnBytes], limit: float) -> bool:
-    """Reads the descriptors into their sinks until all have ended; False where ``limit`` (monotonic seconds) came first."""
-    with selectors.DefaultSelector() as selector:
-        for descriptor, sink in sinks.items():
-            selector.register(descriptor, selectors.EVENT_READ, sink)
-        while selector.get_map():
-            left_s = limit - time.monotonic()
-            if left_s <= 0:
-                return False
-            for key, _ in selector.select(left_s):
-                try:
-                    data = os.read(key.fd, 1 << 16)
-                except OSError:  # how a terminal says that its other end closed
-                    data = b""
-                if data:
-                    key.data(data)
-                else:
-                    selector.unregister(key.fd)
-    return True

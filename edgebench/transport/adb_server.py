@@ -10,9 +10,9 @@ import os
 import socket
 import time
 
-from edgebench.transport.adb_client import pump
 from edgebench.transport.adb_messages import adb_error
 from edgebench.transport.base import OnBytes
+from edgebench.transport.streams import pump
 
 DEFAULT_PORT = 5037
 _CONNECT_S = 5.0

@@ -55,13 +55,17 @@ class Patience:
         ) from lost
 
     def ask(self, question: Callable[[], T]) -> T:
-        """What ``question`` answers, asked again after each loss: it must do no harm when it is done twice."""
+        """What ``question`` answers, asked again after each loss: it must do no harm when it is done twice.
+
+        A command of which nothing was heard until its bound counts as a loss.
+        """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return question()
-            except DeviceLost as lost:
-                if attempt == _ATTEMPTS:
-                    raise
+            except (DeviceLost, CommandTimedOut) as error:
+                lost = _lost(error)
+                if lost is None or attempt == _ATTEMPTS:
+                    raise lost or error from error
                 self.await_return(lost)
         raise AssertionError("the loop returns or raises")
 
@@ -75,20 +79,15 @@ class PatientShell:
 
     def run_script(self, script: str, /, *, timeout_s: float = 15.0) -> Ran:
         """See Remote.run_script; asked again when the device was lost."""
-        return self._answer(lambda: self._remote.run_script(script, timeout_s=timeout_s))
+        return self._patience.ask(lambda: self._remote.run_script(script, timeout_s=timeout_s))
 
     def run(self, argv: Sequence[str], *, timeout_s: float = 15.0) -> Ran:
         """See Remote.run; asked again when the device was lost."""
-        return self._answer(lambda: self._remote.run(argv, timeout_s=timeout_s))
+        return self._patience.ask(lambda: self._remote.run(argv, timeout_s=timeout_s))
 
-    def _answer(self, question: Callable[[], Ran]) -> Ran:
-        def heard() -> Ran:
-            try:
-                return question()
-            except CommandTimedOut as late:
-                if late.output.strip():
-                    raise
-                # A link that is stuck must not read as a phone that has no sensors.
-                raise DeviceLost(f"the device says nothing: {late.message}", hint=late.hint) from late
 
-        return self._patience.ask(heard)
+def _lost(error: DeviceLost | CommandTimedOut) -> DeviceLost | None:
+    """A way that is stuck says nothing at all, and must not read as a phone that has no sensors. None where it is not lost."""
+    if isinstance(error, DeviceLost):
+        return error
+    return None if error.output.strip() else DeviceLost(f"the device says nothing: {error.message}", hint=error.hint)

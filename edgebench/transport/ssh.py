@@ -8,6 +8,7 @@ a command is silent nothing is sent but a keep-alive every few seconds.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import secrets
@@ -26,7 +27,8 @@ from typing import IO
 from edgebench.errors import DeviceError, DeviceLost, NotInstalled, UsageError
 from edgebench.transport.base import OnBytes, OnProgress, device_said_no
 from edgebench.transport.ssh_messages import ssh_error
-from edgebench.transport.wrapped import Delimited
+from edgebench.transport.streams import pump
+from edgebench.transport.wrapped import After, Delimited
 
 # Names another file for ssh's configuration than the user's own, as `ssh -F` does: ssh itself has no variable for it.
 CONFIGURATION = "EDGEBENCH_SSH_CONFIG"
@@ -40,8 +42,21 @@ _REAP_S = 5.0
 _POLL_S = 0.02
 _PROGRESS_S = 0.1
 _RETRY_S = 0.5
+# The start-up files of a login shell on a slow board.
+_LOGIN_S = 20.0
 # ssh's own failures; a remote command may end with it, too.
 _SSH_FAILED = 255
+# Runs a program that ends with whoever holds the shell's standard input, killed or not: ssh itself would stay.
+_TIED = (
+    'exec 3<&0; "$@" </dev/null 3<&- & program=$!\n'
+    '{ read -r end <&3; kill "$program"; } >/dev/null 2>&1 & watch=$!\n'
+    'exec 3<&-; wait "$program"; status=$?; kill "$watch" 2>/dev/null; exit "$status"'
+)
+# Programs there say why they fail in words that are known here, whatever the language of the board.
+_PLAIN_WORDS = "LC_ALL=C; export LC_ALL"
+_FOLDER_PREFIX = "edgebench-ssh-"
+# A client whose input has ended goes by itself, unless a command there is still at work.
+_LET_GO_S = 0.2
 # A socket's path may have 104 bytes on some systems, and ssh appends 17 while it makes it.
 _SOCKET_BYTES = 80
 _ADDRESS = re.compile(
@@ -62,6 +77,8 @@ _OPTIONS = {
     "PermitLocalCommand": "no",
     "RemoteCommand": "none",
     "RequestTTY": "no",
+    # The connection ends with this process.
+    "ControlPersist": "no",
     # A lost connection is told at this level.
     "LogLevel": "INFO",
 }
@@ -95,7 +112,8 @@ class SshChannel:
         self.address = address
         self._destination = destination(address)
         program = find_ssh()
-        self._folder = Path(tempfile.mkdtemp(prefix="edgebench-ssh-", dir=_short_folder()))
+        _sweep()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-", dir=_short_folder()))
         self._socket = self._folder / "s"
         configuration = os.environ.get(CONFIGURATION)
         self._client = [program, *(("-F", configuration) if configuration else ()), "-S", str(self._socket)]
@@ -105,6 +123,9 @@ class SshChannel:
         self._shells = 0
         self._connecting = threading.Lock()
         self._answered = False
+        self._connecting_since_s = 0.0
+        # What the master said by the time it was connected: a greeting is no reason for a later loss.
+        self._greeting_bytes = 0
 
     @classmethod
     def open(cls, address: str) -> SshChannel:
@@ -142,17 +163,30 @@ class SshChannel:
             def moved() -> int:
                 return os.lseek(file.fileno(), 0, os.SEEK_CUR)
 
-            self._copy(f"cat > {shlex.quote(remote)}", what, on_progress, moved, timeout_s=timeout_s, stdin=file)
+            def watched(process: subprocess.Popen[bytes], limit: float) -> int | None:
+                return _watched(process, on_progress, moved, limit)
+
+            self._copy(f"cat > {shlex.quote(remote)}", what, watched, timeout_s=timeout_s, stdin=file)
 
     def fetch(self, remote: str, local: Path, on_progress: OnProgress | None, *, timeout_s: float) -> None:
         """See Channel."""
         what = f"pull {remote} from {self.address}"
+        # Start-up files that print something must not become a part of the file.
+        mark = secrets.token_hex(8)
+        after = After(f"{mark}-begins".encode())
         with local.open("wb", buffering=0) as file:
 
-            def moved() -> int:
-                return os.fstat(file.fileno()).st_size
+            def watched(process: subprocess.Popen[bytes], limit: float) -> int | None:
+                def take(data: bytes) -> None:
+                    if ours := after.feed(data):
+                        file.write(ours)
+                        if on_progress:
+                            on_progress(file.tell())
 
-            self._copy(f"cat < {shlex.quote(remote)}", what, on_progress, moved, timeout_s=timeout_s, stdout=file)
+                return _read_out(process, take, limit)
+
+            command = f"printf %s '{mark}''-begins'; cat < {shlex.quote(remote)}"
+            self._copy(command, what, watched, timeout_s=timeout_s, stdout=subprocess.PIPE)
 
     def wait(self, timeout_s: float) -> bool:
         """See Channel."""
@@ -160,11 +194,12 @@ class SshChannel:
         while True:
             said = bytearray()
             with suppress(DeviceError):  # not there yet, which is what is waited for
-                # One question is asked even where no time is left for it.
-                self.stream("echo here", said.extend, timeout_s=max(limit - time.monotonic(), 0.5))
-            if b"here" in said:
-                return True
-            self._disconnect()
+                # A connection that is still being made is left to the next call.
+                self._connect(limit)
+                self.stream("echo here", said.extend, timeout_s=_LOGIN_S)
+                if b"here" in said:
+                    return True
+                self._disconnect()
             if time.monotonic() + _RETRY_S > limit:
                 return False
             time.sleep(_RETRY_S)
@@ -174,35 +209,51 @@ class SshChannel:
         self._disconnect()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _connect(self, limit: float | None = None) -> None:
-        """Opens the master connection where there is none. Raises as ``ssh_error`` says."""
+    def _connect(self, limit: float = math.inf) -> None:
+        """Opens the master connection where there is none, until ``limit``; it may go on after that, for _OPEN_S in all.
+
+        Raises as ``ssh_error`` says.
+        """
         with self._connecting:
             if self._master is None or self._master.poll() is not None:
                 self._disconnect()
-                self._open_master(limit)
+                self._start_master()
+            while not self._socket.exists():
+                if self._master is None or self._master.poll() is not None:
+                    raise self._lost("")
+                if (now_s := time.monotonic()) > min(limit, self._connecting_since_s + _OPEN_S):
+                    if now_s > self._connecting_since_s + _OPEN_S:
+                        self._disconnect()
+                    raise self._error("connection timed out")
+                time.sleep(_POLL_S)
+            if not self._answered or not self._greeting_bytes:
+                self._greeting_bytes = self._said_path.stat().st_size
+            self._answered = True
 
-    def _open_master(self, limit: float | None) -> None:
+    def _start_master(self) -> None:
         options = [f"-o{name}={value}" for name, value in _OPTIONS.items()]
         master = [*self._client, *options, "-oControlMaster=yes", "-N", *self._destination]
-        with (self._folder / "said").open("wb") as said:
-            self._master = _started(master, stderr=said)
-        limit = min(limit or float("inf"), time.monotonic() + _OPEN_S)
-        while not self._socket.exists():
-            if self._master.poll() is not None:
-                raise self._lost("")
-            if time.monotonic() > limit:
-                self._disconnect()
-                raise ssh_error("connection timed out", self.address, answered=self._answered)
-            time.sleep(_POLL_S)
-        self._answered = True
+        with self._said_path.open("wb") as said:
+            self._master = _started(
+                ["/bin/sh", "-c", _TIED, "edgebench-ssh", *master], stdin=subprocess.PIPE, stderr=said
+            )
+        self._connecting_since_s = time.monotonic()
+        self._greeting_bytes = 0
+
+    @property
+    def _said_path(self) -> Path:
+        """What the master says."""
+        return self._folder / "said"
 
     def _idle_shell(self, limit: float) -> _Shell:
         self._connect(limit)
-        try:
-            return self._idle.pop()
-        except IndexError:
-            self._shells += 1
-            return _Shell(self._session("exec /bin/sh"), self._folder / f"shell {self._shells} said")
+        while self._idle:
+            shell = self._idle.pop()
+            if shell.alive():
+                return shell
+            shell.close()
+        self._shells += 1
+        return _Shell(self._session("exec /bin/sh"), self._folder / f"shell {self._shells} said")
 
     def _session(self, command: str) -> list[str]:
         """A client of the master. Were that gone, it would not connect on its own."""
@@ -216,27 +267,26 @@ class SshChannel:
         self,
         command: str,
         what: str,
-        on_progress: OnProgress | None,
-        moved: Callable[[], int],
+        watched: Callable[[subprocess.Popen[bytes], float], int | None],
         *,
         timeout_s: float,
         stdin: IO[bytes] | None = None,
-        stdout: IO[bytes] | None = None,
+        stdout: int | None = None,
     ) -> None:
-        """Runs a session between a file here and one there; ``moved`` says how far it is."""
+        """Runs a session between a file here and one there; ``watched`` gives its status, None at the bound."""
         limit = time.monotonic() + timeout_s
         self._connect(limit)
-        with (self._folder / f"copy said {secrets.token_hex(4)}").open("w+b") as said:
+        path = self._folder / f"copy said {secrets.token_hex(4)}"
+        with path.open("wb") as said:
             # Whatever the login shell is, it knows this much.
-            session = self._session(f"exec /bin/sh -c {shlex.quote(command)}")
+            session = self._session(f"exec /bin/sh -c {shlex.quote(f'{_PLAIN_WORDS}; {command}')}")
             process = _started(session, stdin=stdin, stdout=stdout, stderr=said)
-            try:
-                status = _watched(process, on_progress, moved, limit)
-            finally:
-                _end(process)
-            said.seek(0)
-            text = said.read().decode("utf-8", "replace")
-        Path(said.name).unlink(missing_ok=True)
+        try:
+            status = watched(process, limit)
+        finally:
+            _end(process)
+        text = path.read_text(encoding="utf-8", errors="replace")
+        path.unlink(missing_ok=True)
         if status is None:
             raise device_said_no(what, f"not done in {timeout_s:.0f} s")
         if status == _SSH_FAILED:
@@ -250,16 +300,24 @@ class SshChannel:
             # It is a moment behind its client.
             if self._master is not None:
                 self._master.wait(1.0)
-        path = self._folder / "said"
-        master = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-        answered = self._answered
-        self._disconnect()
-        if not master.strip() and not said.strip():
+        master = b""
+        if self._said_path.exists():
+            master = self._said_path.read_bytes()[self._greeting_bytes :]
+        words = master.decode("utf-8", "replace").strip() or said
+        refused = bool(said.strip()) and not master.strip() and self._master is not None and self._master.poll() is None
+        if not refused:
+            # A session alone that was refused leaves a sound connection to the others.
+            self._disconnect()
+        if not words.strip():
             return DeviceLost(
                 f"{self.address} was lost: the connection ended without a word",
                 hint="check its power and network and that it did not restart, then try again",
             )
-        return ssh_error(master.strip() or said, self.address, answered=answered)
+        return self._error(words)
+
+    def _error(self, said: str) -> DeviceError:
+        by_hand = " ".join(each for each in self._destination if each != "--")
+        return ssh_error(said, self.address, answered=self._answered, by_hand=by_hand)
 
     def _disconnect(self) -> None:
         while self._idle:
@@ -278,7 +336,7 @@ class _Shell:
         with said_path.open("wb") as said:
             self._process = _started(session, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
         # A script's whole session is killed where it must be: this shell must not be in it.
-        self._own_session = "own=setsid; command -v setsid >/dev/null 2>&1 || own=\n"
+        self._own_session = f"{_PLAIN_WORDS}\nown=setsid; command -v setsid >/dev/null 2>&1 || own=\n"
 
     def run(self, script: str, on_bytes: OnBytes, limit: float) -> bool:
         """Whether the script ended, and all that holds its output, before ``limit``; False where the shell ended, too."""
@@ -311,6 +369,10 @@ class _Shell:
                     if reader.feed(data):
                         return True
         return False
+
+    def alive(self) -> bool:
+        """Whether its client still runs."""
+        return self._process.poll() is None
 
     def said(self) -> str:
         """What the client said on its own account."""
@@ -361,15 +423,36 @@ def _watched(
             return status
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
+def _read_out(process: subprocess.Popen[bytes], take: OnBytes, limit: float) -> int | None:
+    """Reads its output to the end; its status, None where ``limit`` came first."""
+    if process.stdout is None:
+        raise ValueError("the client was started without a pipe")
+    if not pump({process.stdout.fileno(): take}, limit):
+        return None
     try:
-        process.wait(_REAP_S)
+        return process.wait(_REAP_S)
     except subprocess.TimeoutExpired:
-        process.kill()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_REAP_S)
+        return None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Lets go of its pipes, by which most of them end, and sees that it does."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with suppress(BrokenPipeError):
                 pipe.close()
+    for end in (process.terminate, process.kill):
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_LET_GO_S if end == process.terminate else _REAP_S)
+            return
+        end()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_REAP_S)
+
+
+def _sweep() -> None:
+    """Removes the folders of processes that were killed."""
+    for folder in Path(_short_folder() or tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
+        pid = folder.name.removeprefix(_FOLDER_PREFIX).partition("-")[0]
+        if pid.isdigit() and not Path("/proc", pid).exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)

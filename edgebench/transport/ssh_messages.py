@@ -40,6 +40,12 @@ _RULES = (
         "allow for it in your ssh configuration what it offers; for an old board: HostKeyAlgorithms +ssh-rsa",
     ),
     Rule(
+        r"open failed|session request failed|administratively prohibited",
+        DeviceRefused,
+        "{device} does not give another session over one connection",
+        "allow several sessions for a connection in its sshd_config (MaxSessions, 10 as it comes), and restart its sshd",
+    ),
+    Rule(
         r"could not resolve hostname|name or service not known|no address associated",
         DeviceNotFound,
         "there is no host {device}",
@@ -59,7 +65,7 @@ _RULES = (
         "check that it is on, in the same network and runs an sshd at that port",
     ),
     Rule(
-        r"session open refused|mux_client|control socket|master is dead",
+        r"mux_client|control socket|master is dead",
         DeviceLost,
         "the shared connection to {device} broke",
         "try again",
@@ -67,15 +73,17 @@ _RULES = (
 )
 
 
-def ssh_error(said: str, device: str, *, answered: bool) -> DeviceError:
+def ssh_error(said: str, device: str, *, answered: bool, by_hand: str | None = None) -> DeviceError:
     """The error for what ssh said when it failed.
 
-    ``device`` is how it was asked for, and ``answered`` says that it did answer before, which makes an absent one a lost one.
+    ``device`` is how it was asked for, ``by_hand`` the same as arguments of ssh, and ``answered`` says that it did answer
+    before, which makes an absent one a lost one.
     """
+    by_hand = by_hand or device
     lines = [line.strip() for line in said.splitlines() if line.strip(" @\t\r\n")]
-    if meant := first_meaning(_RULES, "\n".join(lines), device, answered=answered):
+    if meant := first_meaning(_RULES, "\n".join(lines), device, answered=answered, by_hand=by_hand):
         return meant
     last = lines[-1] if lines else "nothing, and failed"
     if answered:
-        return DeviceLost(f"{device} was lost: ssh said {last}", hint=f"try by hand: ssh {device}")
-    return DeviceError(f"ssh said of {device}: {last}", hint=f"try by hand: ssh {device}")
+        return DeviceLost(f"{device} was lost: ssh said {last}", hint=f"try by hand: ssh {by_hand}")
+    return DeviceError(f"ssh said of {device}: {last}", hint=f"try by hand: ssh {by_hand}")

@@ -132,6 +132,23 @@ class Delimited:
         return at >= 0
 
 
+class After:
+    """Gives what comes after ``mark``, however it is cut."""
+
+    def __init__(self, mark: bytes) -> None:
+        self._mark = mark
+        self._kept: bytes | None = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The next piece; what of it comes after the mark."""
+        if self._kept is None:
+            return data
+        data = self._kept + data
+        before, mark, after = data.partition(self._mark)
+        self._kept = None if mark else before[-len(self._mark) :]
+        return after
+
+
 def _overlap(data: bytes, mark: bytes) -> int:
     """How many bytes at the end of ``data`` may be the beginning of ``mark``."""
     longest = min(len(data), len(mark) - 1)

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from edgebench.measure import opening
 from edgebench.transport.ssh import CONFIGURATION
 from tests.cli.phone_desk import ONCE, PARAM, Edgebench, be_quick, refused, started, the_record
 from tests.virtual_board.board import VirtualBoard, virtual_board
@@ -24,7 +23,6 @@ def jetson(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualBoard]:
     folder = tmp_path_factory.mktemp("jetson")
     with virtual_board(folder / "board") as board, pytest.MonkeyPatch.context() as patch:
         patch.setenv(CONFIGURATION, str(board.sshd.config))
-        patch.setattr(opening, "BOARD_LOCK", str(folder / "lock"))
         patch.chdir(folder)
         patch.setenv("EDGEBENCH_CACHE", os.environ["EDGEBENCH_CACHE"])
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))

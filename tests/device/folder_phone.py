@@ -20,7 +20,8 @@ file="$PHONE/$3"
 case "$1" in
 get) if [ -f "$file" ]; then cat "$file"; else echo null; fi ;;
 put) [ ! -f "$PHONE/locked" ] || { echo "java.lang.SecurityException: no" >&2; exit 255; }; echo "$4" > "$file" ;;
-delete) rm -f "$file"; echo "Deleted 1 rows" ;;
+delete) [ ! -f "$PHONE/locked" ] || { echo "java.lang.SecurityException: no" >&2; exit 255; }
+  rm -f "$file"; echo "Deleted 1 rows" ;;
 esac
 """
 CMD = """\

@@ -23,7 +23,7 @@ from edgebench.device.lock import (
     this_machine,
     this_owner,
 )
-from edgebench.errors import DeviceBusy, DeviceError, DeviceLost, DeviceRefused
+from edgebench.errors import DeviceBusy, DeviceLost, DeviceRefused
 from edgebench.events import Event, Note, Waiting, ignore
 from edgebench.transport.remote import Ran
 from tests.device.local_shell import LocalShell
@@ -41,12 +41,18 @@ def lock(folder: str, owner: Owner) -> DeviceLock:
     return DeviceLock(LocalShell(), folder, owner)
 
 
+def write_lease(folder: str, text: str) -> None:
+    lease = Path(folder, "lease")
+    lease.unlink(missing_ok=True)
+    lease.symlink_to(text)
+
+
 def grow_old(folder: str, seconds: float) -> None:
     """By the device's uptime, and by its wall clock for what has no lease."""
     lease = Path(folder, "lease")
-    if lease.exists():
-        boot, uptime_s, token = lease.read_text().split()
-        lease.write_text(f"{boot} {int(uptime_s) - round(seconds)} {token}\n")
+    if os.path.lexists(lease):
+        boot, uptime_s, token = str(lease.readlink()).split(":")
+        write_lease(folder, f"{boot}:{int(uptime_s) - round(seconds)}:{token}")
     then = time.time() - seconds
     os.utime(f"{folder}/lock", (then, then), follow_symlinks=False)
 
@@ -126,9 +132,8 @@ def test_a_wall_clock_that_jumps_neither_ages_a_lock_nor_keeps_it_young(folder):
             os.utime(f"{folder}/{name}", (then, then), follow_symlinks=False)
         held = second.try_acquire()
         assert held is not None and held.split("last seen ")[1].startswith(("0 s", "1 s"))
-    lease = Path(folder, "lease")
-    boot, uptime_s, token = lease.read_text().split()
-    lease.write_text(f"{boot} {int(uptime_s) - STALE_S - 1} {token}\n")
+    boot, uptime_s, token = str(Path(folder, "lease").readlink()).split(":")
+    write_lease(folder, f"{boot}:{int(uptime_s) - STALE_S - 1}:{token}")
     assert second.try_acquire() is not None
     assert second.try_acquire() is None
 
@@ -146,18 +151,17 @@ def test_an_owner_that_has_not_written_its_first_lease_is_not_taken_for_the_one_
 
 def test_a_device_that_was_started_again_was_without_its_owner_since_then(folder):
     lock(folder, ELSEWHERE).try_acquire()
-    lease = Path(folder, "lease")
-    lease.write_text(f"an-earlier-boot 99999999 {ELSEWHERE.token}\n")
+    write_lease(folder, f"an-earlier-boot:99999999:{ELSEWHERE.token}")
     uptime_s = int(float(Path("/proc/uptime").read_text().split()[0]))
     held = lock(folder, ALSO_ELSEWHERE).try_acquire()
     seen_s = int(held.split("last seen ")[1].split()[0])
     assert uptime_s - 1 <= seen_s <= uptime_s + 2
 
 
-@pytest.mark.parametrize("lease", ["", "rubbish", "a b c d", "boot minus-one aaaa"])
+@pytest.mark.parametrize("lease", ["nothing", "rubbish:1", "a:b:c:d", "boot:minus-one:aaaa"])
 def test_a_lease_that_says_nothing_leaves_the_device_to_its_holder(folder, lease):
     lock(folder, ELSEWHERE).try_acquire()
-    Path(folder, "lease").write_text(lease)
+    write_lease(folder, lease)
     second = lock(folder, ALSO_ELSEWHERE)
     assert second.try_acquire() is not None
     assert second.try_acquire() is not None, "it was not broken"
@@ -174,13 +178,23 @@ def test_a_folder_that_cannot_be_written_to_is_told_and_not_waited_for(tmp_path)
         lock(f"{tmp_path}/edgebench", ELSEWHERE).try_acquire()
 
 
-def test_a_lease_that_cannot_be_written_leaves_no_lock_behind(folder):
-    Path(folder, "lease").mkdir(parents=True)
-    Path(folder, "lease", "something").write_text("")
-    Path(folder, "lease", f"lease.{ELSEWHERE.token}").mkdir()
-    with pytest.raises(DeviceError):
-        lock(folder, ELSEWHERE).try_acquire()
-    assert not os.path.lexists(f"{folder}/lock")
+def test_what_lies_in_a_folder_of_all_is_neither_written_through_nor_hidden(folder, tmp_path):
+    """Whoever may write there may plant a link under any name."""
+    precious = tmp_path / "precious"
+    precious.write_text("keep")
+    first = DeviceLock(LocalShell(), folder, ELSEWHERE, shared=True)
+    earlier = os.umask(0o077)
+    try:
+        assert first.try_acquire() is None
+    finally:
+        os.umask(earlier)
+    assert Path(folder).stat().st_mode & 0o777 == 0o777
+    Path(folder, f"lease.{ELSEWHERE.token}").symlink_to(precious)
+    assert first.renew()
+    assert precious.read_text() == "keep"
+    grow_old(folder, 60)
+    held = lock(folder, ALSO_ELSEWHERE).try_acquire()
+    assert "last seen 6" in held, "the lease can be read whatever its owner's umask"
 
 
 def test_a_user_without_a_name_can_own_a_lock(monkeypatch):
@@ -209,6 +223,22 @@ def test_of_many_that_find_a_stale_lock_one_takes_it(folder):
     for thread in threads:
         thread.join()
     assert len(taken) == 1
+
+
+def test_who_died_while_breaking_a_lock_keeps_nobody_from_it_for_long(folder):
+    lock(folder, ELSEWHERE).try_acquire()
+    grow_old(folder, STALE_S + 1)
+    breaking = Path(folder, "lock.breaking")
+    breaking.mkdir()
+    second = lock(folder, ALSO_ELSEWHERE)
+    assert second.try_acquire() is not None
+    assert second.try_acquire() is not None, "somebody is at it"
+    then = time.time() - 61
+    os.utime(breaking, (then, then))
+    for _ in range(2):
+        assert second.try_acquire() is not None
+    assert second.try_acquire() is None
+    assert not breaking.exists()
 
 
 def test_what_is_no_lock_of_ours_is_broken_only_when_it_is_old(folder):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +25,7 @@ from edgebench.errors import (
 from edgebench.transport.remote import Remote
 from edgebench.transport.ssh import CONFIGURATION, SshChannel, destination
 from tests.virtual_board.sshd import NAME, Sshd, sshd, write_known_host
+from tests.virtual_phone.fixtures import eventually
 
 
 @pytest.fixture
@@ -174,17 +179,98 @@ def test_a_push_to_a_full_or_forbidden_place_says_why(channel, tmp_path):
             channel.send(tmp_path / "file", "/dev/full", None, timeout_s=20)
 
 
-def test_start_up_files_that_talk_are_not_taken_for_a_commands_words(board):
-    """As those of a login shell may, though nobody reads them."""
+def serve(board: Sshd, *lines: str) -> None:
+    """Starts it anew with more in its configuration."""
     with (board.folder / "sshd_config").open("a") as config:
-        config.write('ForceCommand echo Welcome to your board; eval "$SSH_ORIGINAL_COMMAND"\n')
+        config.write("".join(f"{line}\n" for line in lines))
     board.stop()
     board.start()
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[SshChannel]:
     channel = SshChannel.open(NAME)
     try:
-        assert said(channel, "echo mine") == "mine\n"
+        yield channel
     finally:
         channel.close()
+
+
+def test_start_up_files_that_talk_become_part_of_no_command_and_no_file(board, tmp_path):
+    """As those of a login shell may, though nobody reads them."""
+    serve(board, 'ForceCommand echo Welcome to your board; eval "$SSH_ORIGINAL_COMMAND"')
+    data = bytes(range(256)) * 1000
+    (tmp_path / "there").write_bytes(data)
+    with opened() as channel:
+        assert said(channel, "echo mine") == "mine\n"
+        channel.fetch(str(tmp_path / "there"), tmp_path / "here", None, timeout_s=20)
+        assert (tmp_path / "here").read_bytes() == data
+
+
+def test_what_a_server_says_to_everybody_is_no_reason_for_a_later_loss(board, tmp_path):
+    (tmp_path / "banner").write_text("Permission denied to everybody else. Host key verification failed.\n")
+    serve(board, f"Banner {tmp_path}/banner")
+    with opened() as channel:
+        said(channel, "echo")
+        board.cut()
+        with pytest.raises(DeviceLost):
+            Remote(channel).run_script("sleep 20", timeout_s=20)
+
+
+def test_a_slow_login_is_waited_for_though_each_look_is_short(board):
+    serve(board, 'ForceCommand sleep 2; eval "$SSH_ORIGINAL_COMMAND"')
+    with opened() as channel:
+        said(channel, "echo")
+        board.cut()
+        with pytest.raises(DeviceLost):
+            Remote(channel).run_script("sleep 20", timeout_s=20)
+        assert any(channel.wait(0.2) for _ in range(20))
+
+
+def test_a_board_that_gives_one_session_a_connection_says_what_to_allow(board, tmp_path):
+    serve(board, "MaxSessions 1")
+    with opened() as channel:
+        said(channel, "echo")
+        (tmp_path / "file").write_bytes(b"x")
+        with pytest.raises(DeviceRefused, match="another session") as caught:
+            channel.send(tmp_path / "file", str(tmp_path / "there"), None, timeout_s=20)
+        assert "MaxSessions" in caught.value.hint
+        assert said(channel, "echo still here") == "still here\n"
+
+
+def test_a_users_shared_connections_that_stay_are_not_taken_over(board):
+    board.config.write_text(board.config.read_text() + "  ControlPersist 10m\n")
+    with opened() as channel:
+        said(channel, "echo")
+    assert clients(board) == []
+
+
+def test_a_killed_process_leaves_no_connection_and_its_folder_goes_with_the_next(board):
+    code = (
+        "import os, signal\nfrom edgebench.transport.ssh import SshChannel\nfrom edgebench.transport.remote import Remote\n"
+        f"channel = SshChannel.open({NAME!r})\nRemote(channel).run_script('echo')\n"
+        "print(channel._folder, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert killed.returncode == -signal.SIGKILL
+    eventually(lambda: clients(board) == [], "its clients end")
+    assert Path(killed.stdout.strip()).exists()
+    with opened():
+        assert not Path(killed.stdout.strip()).exists()
+
+
+def test_a_shell_that_was_killed_there_is_replaced(board, channel):
+    shell = int(said(channel, "echo $PPID"))
+    os.kill(shell, signal.SIGKILL)
+    eventually(lambda: not channel._idle[0].alive(), "its client ends")
+    assert said(channel, "echo another") == "another\n"
+
+
+def test_the_mend_names_the_port_as_ssh_wants_it(board, monkeypatch):
+    monkeypatch.setenv(CONFIGURATION, "/dev/null")
+    with pytest.raises(DeviceRefused) as caught:
+        SshChannel.open(f"127.0.0.1:{board.port}")
+    assert f"ssh -p {board.port} 127.0.0.1" in caught.value.hint
 
 
 def test_without_the_client_it_is_said_how_to_install_it(monkeypatch, tmp_path):

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,9 +21,10 @@ from pathlib import Path
 
 import pytest
 
+from edgebench.measure.opening import BOARD_LOCK
 from tests.virtual_board.jetson_programs import PROGRAMS, lay_out_jetson
 from tests.virtual_board.sshd import Sshd, find_sshd, sshd
-from tests.virtual_phone import host
+from tests.virtual_phone import host, live
 from tests.virtual_phone.phone import NoPhone, namespaces, require_namespaces
 
 MODEL = "NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super"
@@ -54,6 +54,22 @@ class VirtualBoard:
     def jetson(self) -> Path:
         """What its programs keep: mode, clocks, /etc's files of its own."""
         return self.folder / "local" / "jetson"
+
+    def processes(self) -> list[tuple[int, tuple[str, ...]]]:
+        """What runs there: this machine's number, and the command line."""
+        world = self.sshd.world
+        children = host.children(world) if world else []
+        if not children:
+            return []
+        namespace = str(Path(f"/proc/{children[0]}/ns/pid").readlink())
+        return [(pid, host.argv_of(pid)) for pid in live.pids_of_namespace(namespace)]
+
+    def restart(self) -> None:
+        """Ends everything there and boots it anew; what lies on its disk stays, its /tmp of locks does not."""
+        self.sshd.stop()
+        shutil.rmtree(self.folder / "lock")
+        (self.folder / "lock").mkdir(mode=0o777)
+        self.sshd.start()
 
     def read(self, name: str) -> str | None:
         """A state of its programs, such as ``mode``; None where there is none."""
@@ -98,6 +114,9 @@ def virtual_board(folder: Path, *, faulty: bool = True) -> Iterator[VirtualBoard
 def _lay_out(folder: Path) -> dict[str, Path]:
     """Writes the board's files; what lies where on it."""
     (folder / "root").mkdir()
+    # Bound over the one of this machine, which has to be there for that.
+    Path(BOARD_LOCK).mkdir(mode=0o777, exist_ok=True)
+    (folder / "lock").mkdir(mode=0o777)
     jetson = folder / "local" / "jetson"
     lay_out_jetson(jetson)
     programs = folder / "local" / "bin"
@@ -127,13 +146,8 @@ def _lay_out(folder: Path) -> dict[str, Path]:
             (zone / "temp").write_text(f"{temp}\n")
     return {
         "/etc": etc,
+        BOARD_LOCK: folder / "lock",
         "/usr/local": folder / "local",
         "/sys/firmware": folder / "firmware",
         "/sys/class/thermal": thermal,
     }
-
-
-def runs_on(board: VirtualBoard) -> list[str]:
-    """The command lines of what runs there beside its sshd and its first process."""
-    listed = subprocess.run(["ps", "-eo", "args"], stdout=subprocess.PIPE, text=True, check=True).stdout
-    return [line for line in listed.splitlines() if str(board.sshd.place) in line]

@@ -79,17 +79,17 @@ class Session:
 
     def note(self, event: str, **facts: object) -> None:
         with (self._state / "events.jsonl").open("a", encoding="utf-8") as out:
-            out.write(json.dumps({"event": event, **facts}) + "\n")
+            out.write(json.dumps({"event": event, "at_ns": time.monotonic_ns(), **facts}) + "\n")
 
     def drop(self) -> None:
         """The connection ends, and with it every session of it. What they run is left to run, as after a power cut of the
         network between."""
+        self.note("unplugged")
         os.kill(os.getppid(), signal.SIGKILL)
         # The parent's death closed the connection; this process has nobody to talk to.
         os._exit(1)
 
     def _push(self, path: str) -> int:
-        self.note("push", path=path)
         now = self._faults.now()
         drop = self._faults.strike(now.drop_push, path)
         full = self._faults.strike(now.full_storage, path)
@@ -109,9 +109,11 @@ class Session:
                 break
         stdin.close()
         status = self._process.wait()
+        self.note("push", path=path, received_bytes=passed)
         if drop:
             self.drop()
         if full:
+            self.note("push_failed", path=path)
             sys.stderr.write("cat: write error: No space left on device\n")
             return 1
         return status
@@ -125,6 +127,7 @@ class Session:
             data = data if left is None else data[:left]
             left = None if left is None else left - len(data)
             _write(data)
+        self.note("pull", path=path, truncated=cut is not None)
         return self._process.wait()
 
     def _relay(self) -> int:

@@ -62,6 +62,8 @@ def lay_out_jetson(folder: Path) -> None:
     (folder / "mode").write_text("1\n")
     clocks = (SAMPLES / "jetson_clocks_show_orin_nano.txt").read_text()
     (folder / "clocks").write_text(clocks)
-    for least, most in (("729600", "1344000"), ("306000000", "918000000"), ("204000000", "3199000000")):
+    # As jetson_clocks leaves it: the memory's bounds stay, an override holds it.
+    for least, most in (("729600", "1344000"), ("306000000", "918000000")):
         clocks = clocks.replace(f"MinFreq={least}", f"MinFreq={most}")
+    clocks = clocks.replace("FreqOverride=0", "FreqOverride=1")
     (folder / "clocks_locked").write_text(clocks)

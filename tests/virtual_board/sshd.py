@@ -53,9 +53,12 @@ class Sshd:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """What happened, by name."""
+        return [event for event in self.all_events() if event["event"] == name]
+
+    def all_events(self) -> list[dict[str, Any]]:
+        """What its sessions noted; ``at_ns`` is on the monotonic clock."""
         path = self.state / "events.jsonl"
-        rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-        return [row for row in rows if row["event"] == name]
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def start(self) -> None:
         """Listens from when this returns."""
@@ -78,10 +81,23 @@ class Sshd:
             host.end(self._process)
             self._process = None
 
+    def cut(self) -> None:
+        """Every connection ends; it goes on listening."""
+        _, *sessions = self._processes()
+        for pid in sessions:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def freeze(self, *, frozen: bool = True) -> None:
         """Nothing of it runs any more, its kernel still takes packets: a board that hangs."""
         for pid in self._processes():
-            os.kill(pid, signal.SIGSTOP if frozen else signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    @property
+    def world(self) -> int | None:
+        """The first process of what was started, None while it is off."""
+        return self._process.pid if self._process is not None else None
 
     def _processes(self) -> list[int]:
         """The listener and the processes of every connection, without what the sessions run."""
@@ -108,6 +124,7 @@ def sshd(
     """A running sshd; ``faulty`` sessions can have faults, others are sshd's own. ``within`` as Sshd's."""
     folder.mkdir(parents=True)
     (folder / "state").mkdir()
+    (folder / "home").mkdir()
     if os.getuid() == 0:
         # Where it separates its privileges; the init script makes it on a machine that runs one.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -124,7 +141,8 @@ def sshd(
         f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder}/host_key\nPidFile none\n"
         f'AuthorizedKeysFile "{folder}/authorized_keys"\nStrictModes no\nUsePAM no\n'
         f"PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
-        f'SetEnv "XDG_CACHE_HOME={folder}/cache"\n{forced}'
+        # Not the start-up files of whoever runs the tests: a session that is cut off in the middle of them may spoil something.
+        f'SetEnv "XDG_CACHE_HOME={folder}/cache" "HOME={folder}/home"\n{forced}'
     )
     write_known_host(folder, port, (folder / "host_key.pub").read_text())
     (folder / "config").write_text(

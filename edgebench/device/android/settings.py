@@ -44,9 +44,11 @@ def _set_fixed_performance(shell: Shell, *, on: bool) -> None:
 def _prepare_stay_awake(shell: Shell) -> Change:
     earlier = _stay_awake(shell)
     if earlier is None:
-        restore = f"settings delete global {_STAY_AWAKE} >/dev/null"
+        put_back = f"settings delete global {_STAY_AWAKE} >/dev/null"
     else:
-        restore = f"settings put global {_STAY_AWAKE} {earlier}"
+        put_back = f"settings put global {_STAY_AWAKE} {earlier}"
+    # A device that refused the change refuses this, too, and nothing is to be done there.
+    restore = f'[ "$(settings get global {_STAY_AWAKE})" = {earlier or "null"} ] || {put_back}'
     said = f"screen stays on while charging: {STAY_AWAKE_ON_ANY_CHARGER} (before: {earlier or 'not set'})"
     return Change(restore=restore, said=said, apply=_set_stay_awake)
 

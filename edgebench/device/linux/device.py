@@ -56,7 +56,9 @@ class LinuxDevice:
         model = _model(texts, cpuinfo, machine)
         # An image written to many cards gives them all one machine-id; the serial number is the board's own.
         numbers = (f"{_TREE}/serial-number", "/etc/machine-id", "/var/lib/dbus/machine-id")
-        identity = next((text for path in numbers if (text := texts.get(path, "").strip())), f"{model} {self._name}")
+        # A number of one digit alone is a maker's placeholder.
+        told = (text for path in numbers if len(set(text := texts.get(path, "").strip())) > 1)
+        identity = next(told, f"{model} {self._name}")
         files = self._cpufreq()
         clusters = self._clusters(files)
         return DeviceFacts(

@@ -92,7 +92,9 @@ def _power_mode(wanted: str) -> Setting:
             raise UsageError(f"this board has no power mode {wanted}", hint=f"its modes: {there}")
         earlier = _mode_now(shell)
         return Change(
-            restore=f"sudo -n nvpmodel -m {earlier.number} </dev/null",
+            # A board that refused the change refuses this, too, and nothing is to be done there.
+            restore=f'[ "$({{ {_ASKED["mode"]}; }} 2>/dev/null | tail -n 1)" = {earlier.number} ] || '
+            f"sudo -n nvpmodel -m {earlier.number} </dev/null",
             said=f"power mode {number} (before: {earlier.number}, {earlier.name})",
             apply=lambda shell: _set_mode(shell, number),
         )

@@ -16,7 +16,8 @@ _CORE = re.compile(
     re.MULTILINE,
 )
 _ENGINE = re.compile(
-    r"^(GPU|EMC)\s+MinFreq=([0-9]{1,11})\s+MaxFreq=([0-9]{1,11})\s+CurrentFreq=([0-9]{1,11})(?:\s|$)", re.MULTILINE
+    r"^(GPU|EMC)\s+MinFreq=([0-9]{1,11})\s+MaxFreq=([0-9]{1,11})\s+CurrentFreq=([0-9]{1,11})(?:\s+FreqOverride=([01]))?(?:\s|$)",
+    re.MULTILINE,
 )
 # JetPack's major version by that of L4T, as NVIDIA's archive of releases pairs them.
 _JETPACK = {28: 3, 31: 4, 32: 4, 34: 5, 35: 5, 36: 6, 38: 7, 39: 7}
@@ -52,16 +53,17 @@ class PowerMode:
 
 @dataclass(frozen=True)
 class Clock:
-    """Of a core (kHz) or an engine (Hz), as ``jetson_clocks --show`` has it."""
+    """Of a core (kHz) or an engine (Hz), as ``jetson_clocks --show`` has it; ``overridden``: not its bounds hold it."""
 
     least: int
     most: int
     now: int
+    overridden: bool = False
 
     @property
     def locked(self) -> bool:
         """Whether it can have one frequency only."""
-        return self.least == self.most
+        return self.overridden or self.least == self.most
 
 
 @dataclass(frozen=True)
@@ -97,15 +99,15 @@ def parse_clocks(text: str) -> Clocks:
     cores = _alike(
         (int(found[1]), _clock(found[4], found[5], found[6])) for found in _CORE.finditer(text) if found[2] == "1"
     )
-    engines = _alike((found[1], _clock(found[2], found[3], found[4])) for found in _ENGINE.finditer(text))
+    engines = _alike((found[1], _clock(found[2], found[3], found[4], found[5])) for found in _ENGINE.finditer(text))
     return Clocks(
         {key: clock for key, clock in cores if clock.least <= clock.most},
         {key: clock for key, clock in engines if clock.least <= clock.most},
     )
 
 
-def _clock(least: str, most: str, now: str) -> Clock:
-    return Clock(int(least), int(most), int(now))
+def _clock(least: str, most: str, now: str, override: str | None = None) -> Clock:
+    return Clock(int(least), int(most), int(now), override == "1")
 
 
 def _alike(found: Iterable[tuple[K, Clock]]) -> list[tuple[K, Clock]]:

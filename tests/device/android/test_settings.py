@@ -84,7 +84,7 @@ def test_a_refused_second_setting_takes_the_first_back(phone):
     phone.set("locked", "")
     with pytest.raises(DeviceRefused, match="SecurityException"), changed(phone, BOTH, phone.guard):
         pytest.fail("it must not be believed")
-    # The journal's own `settings delete` works on this phone, so that everything is as it was.
+    # It refuses to put back what it refused to change, which is as it was.
     assert phone.value("fixed") == "false" and not phone.journal.exists()
 
 

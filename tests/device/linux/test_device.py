@@ -68,11 +68,21 @@ def test_a_pc_is_described_by_proc_and_os_release(tmp_path):
 
 
 def test_the_id_follows_the_machine_id_and_not_the_kernel(tmp_path):
-    base = {"etc/machine-id": "aaaa\n", "proc/cpuinfo": X86}
+    base = {"etc/machine-id": "aaab\n", "proc/cpuinfo": X86}
     first = machine(tmp_path / "a", base | {"proc/sys/kernel/osrelease": "6.1"}).facts()
     updated = machine(tmp_path / "b", base | {"proc/sys/kernel/osrelease": "6.2"}).facts()
-    other = machine(tmp_path / "c", base | {"etc/machine-id": "bbbb\n"}).facts()
+    other = machine(tmp_path / "c", base | {"etc/machine-id": "bbbc\n"}).facts()
     assert first.id == updated.id != other.id
+
+
+def test_a_placeholder_of_a_serial_number_tells_no_two_boards_apart(tmp_path):
+    placeholder = {"sys/firmware/devicetree/base/serial-number": "0000000000000000\0"}
+    a = machine(tmp_path / "a", placeholder | {"etc/machine-id": "abcd\n"}).facts()
+    b = machine(tmp_path / "b", placeholder | {"etc/machine-id": "abce\n"}).facts()
+    cloned = {"etc/machine-id": "abcd\n"}
+    c = machine(tmp_path / "c", cloned | {"sys/firmware/devicetree/base/serial-number": "100000003d1d1c36\0"}).facts()
+    d = machine(tmp_path / "d", cloned | {"sys/firmware/devicetree/base/serial-number": "100000003d1d1c37\0"}).facts()
+    assert len({each.id for each in (a, b, c, d)}) == 4
 
 
 def test_a_hypervisor_shows_among_the_flags(tmp_path):

@@ -57,7 +57,8 @@ def test_cores_that_are_off_have_no_clock():
 def test_clocks_that_cannot_move_are_locked():
     text = sample("jetson_clocks_show_orin_nano.txt")
     locked = text.replace("MinFreq=729600", "MinFreq=1344000").replace("MinFreq=306000000", "MinFreq=918000000")
-    assert parse_clocks(locked.replace("MinFreq=204000000", "MinFreq=3199000000")).locked is True
+    assert parse_clocks(locked).locked is False, "memory is held by an override, its bounds stay"
+    assert parse_clocks(locked.replace("FreqOverride=0", "FreqOverride=1")).locked is True
     assert parse_clocks("Error: Failed to read, run as root\n").locked is None
 
 
