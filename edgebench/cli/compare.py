@@ -85,7 +85,7 @@ def _stored(names: tuple[str, ...], flags: MeasuringFlags) -> list[Run] | None:
 def _measured(names: tuple[str, ...], flags: MeasuringFlags) -> Run:
     from edgebench.measure.measuring import measure
 
-    with progress() as emit, bench_of(flags, emit) as bench:
+    with progress() as emit, bench_of(names, flags, emit) as bench:
         store, record = measure(request_of(names, flags, bench), order_of(flags, profile=False), bench)
     stderr_console().print(f"saved: {store.folder}", markup=False, soft_wrap=True)
     return store, record

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from edgebench.analyze.statistics import LOOKS, looks_until
-from edgebench.catalog import resolve_target
+from edgebench.catalog import resolve_model, resolve_target
 from edgebench.cli.context import print_json, stderr_console, stdout_console
 from edgebench.cli.options import MeasuringFlags
 from edgebench.errors import EXIT_ERROR, EXIT_NO_VALID_MEASUREMENT, EXIT_OK, NoValidMeasurement
@@ -17,6 +17,7 @@ from edgebench.measure.measuring import Order
 from edgebench.measure.opening import Access, on_serial, open_bench
 from edgebench.measure.prepare import Bench, Request
 from edgebench.records import NotMeasured, Result, ResultDocument, RunPolicy, RunRecord, Schedule, TargetSpec
+from edgebench.runtime import get_runtime
 
 if TYPE_CHECKING:
     from edgebench.measure.store import RunStore
@@ -45,8 +46,15 @@ def access_of(flags: MeasuringFlags) -> Access:
 
 
 @contextmanager
-def bench_of(flags: MeasuringFlags, emit: Emit) -> Iterator[Bench]:
-    """The device that the flags name, held until the block ends. Raises as ``open_bench`` does."""
+def bench_of(models: tuple[str, ...], flags: MeasuringFlags, emit: Emit) -> Iterator[Bench]:
+    """The device that the flags name, held until the block ends. Raises as ``open_bench`` does.
+
+    A model or runtime that does not exist is told before anything is built, connected or waited for.
+    """
+    for name in models:
+        resolve_model(name)
+    for name in flags.runtimes or ():
+        get_runtime(name)
     with open_bench(target_of(flags.target, flags.serial), emit, access_of(flags)) as bench:
         yield bench
 

@@ -37,7 +37,7 @@ def command(models: tuple[str, ...], flags: MeasuringFlags, depth: int | None, t
     from edgebench.report.layers import layers_text
 
     flags = replace(flags, launches=flags.launches or LAUNCHES)
-    with progress() as emit, bench_of(flags, emit) as bench:
+    with progress() as emit, bench_of(models, flags, emit) as bench:
         store, record = measure(request_of(models, flags, bench), order_of(flags, profile=True), bench)
     results = results_from(store, record)
     if as_json:

@@ -70,7 +70,7 @@ def command(
             with open_bench(on_serial(begun.target, flags.serial), emit, access) as bench:
                 record = go_on(store, bench)
         else:
-            with bench_of(flags, emit) as bench:
+            with bench_of(models, flags, emit) as bench:
                 store, record = measure(request_of(models, flags, bench), order_of(flags, profile=profile), bench)
     results = results_from(store, record)
     print_results(results, record.not_measured, as_json=as_json, depth=depth)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgebench.cli.context import json_option, print_json
-from edgebench.cli.options import serial_option
 from edgebench.cli.progress import progress
+from edgebench.errors import UsageError
 
 if TYPE_CHECKING:
     from edgebench.records import TargetSpec
@@ -48,21 +48,28 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
 @command.command("add")
 @click.argument("name")
-@serial_option
+@click.option("--serial", metavar="SERIAL", help="Which phone: a serial from `edgebench devices`, or host:port.")
+@click.option(
+    "--board", metavar="ADDRESS", help="A board instead: [user@]host[:port], or a name in your ssh configuration."
+)
 @json_option
-def add(name: str, serial: str | None, as_json: bool) -> None:
-    """Write a target named NAME for the phone that is connected, so that --target NAME means this one.
+def add(name: str, serial: str | None, board: str | None, as_json: bool) -> None:
+    """Write a target named NAME for the phone that is connected, or for a board, so that --target NAME means this one.
 
     \b
     edgebench targets add desk-phone
     edgebench targets add lab-3 --serial 192.168.1.20:5555
+    edgebench targets add bench-jetson --board ann@10.0.0.7
     """
     from edgebench.catalog import add_target
     from edgebench.cli.measuring import target_of
     from edgebench.measure.opening import connected, described_target
 
-    with progress() as emit, connected(target_of("android", serial), emit) as (remote, device):
-        target = described_target(name, remote.address, device.facts())
+    if serial and board:
+        raise UsageError("--serial is a phone, --board is not one", hint="leave one of the two out")
+    any_one = target_of("linux-board", board) if board else target_of("android", serial)
+    with progress() as emit, connected(any_one, emit) as (remote, device):
+        target = described_target(name, any_one, remote.address, device.facts())
     path = add_target(target)
     if as_json:
         print_json({"path": str(path), "target": _document(target)})

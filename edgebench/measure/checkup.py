@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from edgebench.device.checks import Check
+from edgebench.device.checks import Check, place_checks, place_questions
 from edgebench.device.host import HostDevice
 from edgebench.device.linux.device import LinuxDevice
+from edgebench.device.shell import ask
 from edgebench.events import Emit
-from edgebench.measure.opening import RIGHT_MODEL, connected, wrong_model
+from edgebench.measure.opening import RIGHT_MODEL, connected, place_of, wrong_model
 from edgebench.records import TargetSpec
 
 # More runnable processes than this for each core means that something else is at work.
@@ -19,13 +20,37 @@ def checkup(target: TargetSpec, emit: Emit) -> tuple[Check, ...]:
         return machine_checks(HostDevice())
     with connected(target, emit) as (remote, device):
         if isinstance(device, LinuxDevice):
-            checks = machine_checks(device)
+            place = place_of(target, remote).folder
+            said = ask(remote, place_questions(place))
+            there = place_checks(said, place, elsewhere="set XDG_CACHE_HOME there for the user that logs in")
+            checks = (*machine_checks(device), *there, *_jetson_checks(device))
         else:
             from edgebench.device.android.doctor import examine
 
             checks = examine(device, remote)
         problem = wrong_model(target, device.facts())
     return (Check("target", False, problem, RIGHT_MODEL), *checks) if problem else checks
+
+
+def _jetson_checks(device: LinuxDevice) -> tuple[Check, ...]:
+    state = device.state()
+    if device.platform != "jetson":
+        return ()
+    locked = {True: "locked", False: "free to move", None: "not told: sudo -n jetson_clocks may not be run there"}
+    return (
+        Check(
+            "power mode",
+            None if state.power_mode is None else True,
+            state.power_mode or "not told",
+            "run nvpmodel -q there",
+        ),
+        Check(
+            "clocks",
+            None if state.clocks_locked is None else True,
+            locked[state.clocks_locked],
+            "for --lock-clocks allow `sudo -n jetson_clocks` there without a password (visudo)",
+        ),
+    )
 
 
 def machine_checks(device: LinuxDevice) -> tuple[Check, ...]:
@@ -35,6 +60,7 @@ def machine_checks(device: LinuxDevice) -> tuple[Check, ...]:
     warmest = thermal.hottest()
     governor = facts.governor
     return (
+        Check("device", True, f"{facts.model}, {facts.soc or facts.machine}, {facts.os_build}"),
         Check("cores", True, f"{cores} may be used, in {len(facts.clusters)} cluster(s)"),
         Check(
             "load",
@@ -46,13 +72,17 @@ def machine_checks(device: LinuxDevice) -> tuple[Check, ...]:
             "governor",
             None if governor is None else "powersave" not in governor,
             governor or "not told",
-            "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
+            "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
+            if governor
+            else "the machine does not tell: the canaries watch the clock",
         ),
         Check(
             "power",
             None if state.charging is None else state.charging,
             facts.power_source or "not told",
-            "plug the charger in: a machine on its battery slows itself down",
+            "the machine does not tell, as boards and servers do not"
+            if state.charging is None
+            else "plug the charger in: a machine on its battery slows itself down",
         ),
         Check(
             "temperature",
@@ -62,7 +92,8 @@ def machine_checks(device: LinuxDevice) -> tuple[Check, ...]:
         ),
         Check(
             "own hardware",
-            None if facts.virtual is None else not facts.virtual,
+            # Nobody can mend that: it is told.
+            None if facts.virtual is not False else True,
             {True: "a virtual machine", False: "yes", None: "not told"}[facts.virtual],
             "others share this machine's cache and memory: look at every verdict, and measure again at another hour",
         ),

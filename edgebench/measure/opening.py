@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from edgebench.catalog import resolve_target
 from edgebench.device.android import FOLDER
 from edgebench.device.guard import Guard
 from edgebench.device.host import HostDevice
@@ -34,7 +33,9 @@ if TYPE_CHECKING:
 
 ANDROID_PLACE = Place(FOLDER)
 # What to do where another phone is connected than the target asks for.
-RIGHT_MODEL = "plug in the right one, name it with --serial, or use --target android for any phone"
+RIGHT_MODEL = (
+    "plug in or name the right one by --serial, or use --target android for any phone, linux-board for any board"
+)
 # On a board other users have their own folders: this one is for all, and no run outlives a restart that empties it.
 BOARD_LOCK = "/tmp/edgebench-lock"  # noqa: S108  (on the board, where everybody must find it)
 _SWEEP_S = 30.0
@@ -80,22 +81,24 @@ def on_serial(target: TargetSpec, serial: str | None) -> TargetSpec:
     if serial is None:
         return target
     if target.platform == "host":
-        raise UsageError(f"{target.name} is this machine: it has no serial", hint="name a phone: --target android")
+        raise UsageError(
+            f"{target.name} is this machine: it has no serial",
+            hint="name a phone or a board: --target android, --target linux-board",
+        )
     if target.platform == "linux":
         return replace(target, address=serial)
     return replace(target, serial=serial, address=None)
 
 
-def described_target(name: str, serial: str, facts: DeviceFacts) -> TargetSpec:
-    """A target that means this very phone, with the defaults of any phone."""
-    any_phone = resolve_target("android")
-    wireless = ":" in serial
+def described_target(name: str, any_one: TargetSpec, address: str, facts: DeviceFacts) -> TargetSpec:
+    """A target that means this very device, with the defaults of ``any_one``, by which it was reached at ``address``."""
+    by_address = any_one.platform != "android" or ":" in address
     return replace(
-        any_phone,
+        any_one,
         name=name,
         summary=f"{facts.model}, {facts.soc or 'unknown chip'}",
-        serial=None if wireless else serial,
-        address=serial if wireless else None,
+        serial=None if by_address else address,
+        address=address if by_address else None,
         model=facts.model,
         abi=facts.abi if facts.abi in ABIS else None,
     )
@@ -138,6 +141,19 @@ def _device(target: TargetSpec, shell: PatientShell, address: str) -> Device:
     return JetsonDevice(shell, address) if is_jetson(shell) else LinuxDevice(ShellTree(shell), address)
 
 
+def place_of(target: TargetSpec, remote: Remote) -> Place:
+    """Where edgebench's files lie on the device. Raises DeviceRefused where a user has no home."""
+    if target.platform == "android":
+        return ANDROID_PLACE
+    cache = remote.run_script('echo "${XDG_CACHE_HOME:-$HOME/.cache}"', timeout_s=_ASK_S).output.strip()
+    if not cache.startswith("/"):
+        raise DeviceRefused(
+            f"{remote.address} does not tell where files may be kept: its user has no home folder",
+            hint="give the user that you log in as a home folder, or log in as another",
+        )
+    return Place(f"{cache}/edgebench-device")
+
+
 @dataclass(frozen=True)
 class _Ground:
     """Where edgebench stands on a device, and what it may change there. ``lock`` is a folder, ``shared_lock`` one that all who
@@ -156,13 +172,7 @@ def _ground(target: TargetSpec, remote: Remote, device: Device, wanted: tuple[st
         from edgebench.device.android.settings import settings_named
 
         return _Ground(ANDROID_PLACE, ANDROID_PLACE.folder, False, settings_named(wanted), "adb shell", native_agents)
-    cache = remote.run_script('echo "${XDG_CACHE_HOME:-$HOME/.cache}"', timeout_s=_ASK_S).output.strip()
-    if not cache.startswith("/"):
-        raise DeviceRefused(
-            f"{remote.address} does not tell where files may be kept: its user has no home folder",
-            hint="give the user that you log in as a home folder, or log in as another",
-        )
-    place = Place(f"{cache}/edgebench-device")
+    place = place_of(target, remote)
     settings = _board_settings(device, wanted, place)
     return _Ground(place, BOARD_LOCK, True, settings, "ssh", partial(board_agents, python=target.python))
 
@@ -173,7 +183,8 @@ def _board_settings(device: Device, wanted: tuple[str, ...], place: Place) -> tu
 
         return settings_named(wanted, place.folder)
     if wanted:
-        raise UsageError(f"this board has no {' or '.join(wanted)}", hint="those flags are for phones and Jetsons")
+        flags = " or ".join(f"--{name.partition('=')[0].replace('_', '-')}" for name in wanted)
+        raise UsageError(f"this board has no {flags}", hint="those flags are for phones and Jetsons")
     return ()
 
 
@@ -189,6 +200,9 @@ def _open_remote(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Ben
         abi = _check(target, facts)
         ground = _ground(target, remote, device, access.settings)
         emit(StageFinished("device", f"{facts.model}, {facts.os_build.split(',')[0]}, {abi}"))
+        agents = ground.agents(abi, emit)
+        for agent in dict.fromkeys(agents.values()):
+            agent.made()
         lock = stack.enter_context(
             locked(remote, ground.lock, facts.id, emit, shared=ground.shared_lock, wait=access.wait)
         )
@@ -227,9 +241,7 @@ def _open_remote(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Ben
         yield Bench(
             device=device,
             facts=facts,
-            launcher=RemoteLauncher(
-                remote, patience, ground.place, ground.agents(abi, emit), emit, verify_files=access.verify_files
-            ),
+            launcher=RemoteLauncher(remote, patience, ground.place, agents, emit, verify_files=access.verify_files),
             thermometer=thermometer,
             keep=keep,
             emit=emit,

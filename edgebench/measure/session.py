@@ -209,7 +209,8 @@ def _device_text(trace: Trace | None, reference: CanaryReference | None) -> str:
         ratios = canary_ratios(rows, reference)
         slowest = max(ratios, key=lambda name: ratios[name])
         parts.append(f"{slowest} canary {ratios[slowest]:.2f}x")
-    temperatures = [value for row in (trace.of(TelemetryRow) if trace else ()) for value in row.temperature_c.values()]
-    if temperatures:
-        parts.append(f"{max(temperatures):.0f} °C")
+    rows_c = (row.temperature_c for row in (trace.of(TelemetryRow) if trace else ()))
+    hottest = max(((value, name) for row_c in rows_c for name, value in row_c.items()), default=None)
+    if hottest is not None:
+        parts.append(f"{hottest[1]} {hottest[0]:.0f} °C")
     return ", ".join(parts)

@@ -91,6 +91,9 @@ def find_run(runs_dir: Path, name: str) -> RunStore:
     matches = matches or [run_id for run_id in known if name in run_id]
     if len(matches) == 1:
         return RunStore(runs_dir / matches[0])
+    if name == "last":
+        hint = f"runs are looked for in {runs_dir}; edgebench run mobileone makes one; another place: --runs-dir"
+        raise UsageError("there is no run yet", hint=hint)
     hint = (
         f"{len(matches)} runs match: {', '.join(matches[:5])}"
         if matches

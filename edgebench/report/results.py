@@ -122,5 +122,6 @@ def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}={_text(each)}" for key, each in sorted(value.items()))
     if isinstance(value, tuple):
-        return "x".join(map(str, value))
+        # A shape, or a list of words.
+        return ("x" if all(isinstance(each, int) for each in value) else ", ").join(map(str, value)) or "none"
     return str(value)

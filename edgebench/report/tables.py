@@ -149,9 +149,20 @@ def _unlike(results: Sequence[Result], field: str, values: list[str]) -> str:
     (common, count), *rest = Counter(values).most_common()
     parts = [f"{common} ({count} rows)"] if count > 1 else []
     for value in [value for value, _ in rest] if count > 1 else dict.fromkeys(values):
-        labels = ", ".join(result.label for result, own in zip(results, values, strict=True) if own == value)
+        rows = [result for result, own in zip(results, values, strict=True) if own == value]
+        labels = ", ".join(dict.fromkeys(_label(results, result) for result in rows))
         parts.append(f"{value} ({labels})")
     return f"NOT ALIKE in {field}: {'; '.join(parts)}."
+
+
+def _label(results: Sequence[Result], result: Result) -> str:
+    """The row's own label; with its device where another row has the same label, and its run where that is not enough."""
+    alike = [other for other in results if other.label == result.label]
+    if len(alike) == 1:
+        return result.label
+    if len({other.identity.device_model for other in alike}) == len(alike):
+        return f"{result.label} on {result.identity.device_model}"
+    return f"{result.label} of {result.run_id}"
 
 
 def _row(result: Result) -> list[str]:

@@ -40,6 +40,9 @@ class Asked(Protocol):
 class RemoteAgent(Protocol):
     """A program for a device. Nothing is sent or asked before it is needed."""
 
+    def made(self) -> None:
+        """Builds here what is missing, minutes the first time: before anybody waits for the device."""
+
     def identity(self, device: Asked) -> str:
         """Names the very build that will run."""
 
@@ -72,6 +75,10 @@ class NativeAgent:
         self._emit = emit
         self._harness = harness
 
+    def made(self) -> None:
+        """See RemoteAgent. Raises as build_harness does."""
+        self._found()
+
     def identity(self, device: Asked) -> str:
         """See RemoteAgent."""
         del device
@@ -103,6 +110,10 @@ class PythonAgent:
         self._package = package
         self._python: str | None = None
         self._version = ""
+
+    def made(self) -> None:
+        """See RemoteAgent."""
+        agent_zip()
 
     def identity(self, device: Asked) -> str:
         """See RemoteAgent."""

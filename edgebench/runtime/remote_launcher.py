@@ -251,7 +251,8 @@ class RemoteLauncher:
         """The words that start the agent of a runtime, which is there then."""
         agent = self._agent(runtime)
         if agent not in self._started:
-            emit(StageStarted("agent", f"for {runtime} to the device"))
+            what = "for the canaries" if runtime == CANARIES_ALONE else f"for {runtime}"
+            emit(StageStarted("agent", f"{what} to the device"))
             self._started[agent] = agent.ready(
                 lambda local, executable: self._there(local, executable=executable), self._remote
             )

@@ -42,8 +42,9 @@ class Patience:
     def await_return(self, lost: DeviceLost) -> None:
         """Returns once it answers again. Raises DeviceLost, with how to go on, where it does not within RETURN_S."""
         waited_s = 0.0
+        self._emit(Note(f"the device is gone: {lost.message}"))
         while waited_s < RETURN_S:
-            self._emit(Waiting(f"the device is gone ({lost.message}): plug it in again", waited_s, RETURN_S))
+            self._emit(Waiting("the device is gone: plug it in again, or see to its network", waited_s, RETURN_S))
             if self._remote.wait(_STEP_S):
                 self._emit(Note("the device is back"))
                 self._on_return()
@@ -90,4 +91,4 @@ def _lost(error: DeviceLost | CommandTimedOut) -> DeviceLost | None:
     """A way that is stuck says nothing at all, and must not read as a phone that has no sensors. None where it is not lost."""
     if isinstance(error, DeviceLost):
         return error
-    return None if error.output.strip() else DeviceLost(f"the device says nothing: {error.message}", hint=error.hint)
+    return None if error.output.strip() else DeviceLost("it says nothing, and takes no command", hint=error.hint)

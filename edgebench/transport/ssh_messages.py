@@ -49,7 +49,13 @@ _RULES = (
         r"could not resolve hostname|name or service not known|no address associated",
         DeviceNotFound,
         "there is no host {device}",
-        "check the name, or give it an entry in your ssh configuration",
+        "say which machine by --serial [user@]host[:port], or give that name an entry in your ssh configuration",
+    ),
+    Rule(
+        r"connect to host|connection refused|no route to host|network is unreachable|host is down|^connection timed out",
+        None,
+        "nothing answers at {device}: {said}",
+        "check that it is on, in the same network and runs an sshd at that port",
     ),
     Rule(
         r"server .* not responding|connection to .* timed out|broken pipe|connection reset|connection to .* closed"
@@ -57,12 +63,6 @@ _RULES = (
         None,
         "{device} ended the connection or does not answer any more",
         "check that it is on, its network, and that its sshd runs and allows more sessions (MaxStartups, MaxSessions)",
-    ),
-    Rule(
-        r"connection refused|timed out|no route to host|network is unreachable|host is down|connect to host",
-        None,
-        "nothing answers at {device}: {said}",
-        "check that it is on, in the same network and runs an sshd at that port",
     ),
     Rule(
         r"mux_client|control socket|master is dead",

@@ -154,7 +154,21 @@ def test_a_board_nobody_knows_is_refused_with_the_mend(edgebench: Edgebench, boa
 def test_the_doctor_looks_at_a_board(edgebench: Edgebench, board: Sshd) -> None:
     done = edgebench("doctor", "--target", "linux-board", "--serial", NAME, "--json")
     checks = {check["name"]: check for check in json.loads(done.out)["checks"]}
-    assert checks["cores"]["ok"] and {"load", "governor", "temperature", "own hardware"} <= set(checks)
+    assert checks["device"]["ok"] and checks["cores"]["ok"]
+    assert {"load", "governor", "temperature", "own hardware"} <= set(checks)
+    assert checks["folder"]["ok"] and str(board.place) in checks["folder"]["found"] and checks["space"]["found"]
+    assert [path.name for path in board.place.glob("doctor*")] == []
+
+
+def test_a_target_written_from_a_board_means_this_board(edgebench: Edgebench, board: Sshd, tmp_path: Path) -> None:
+    added = edgebench("targets", "add", "bench-board", "--board", NAME, "--json")
+    assert added.status == 0, added.err
+    document = json.loads(added.out)
+    assert (document["target"]["platform"], document["target"]["address"]) == ("linux", NAME)
+    done = edgebench("run", "net.param", "--target", "bench-board", "--runs-dir", str(tmp_path), "--json", *ONCE)
+    Path(document["path"]).unlink()
+    assert done.status == 0, done.err
+    refused(edgebench("targets", "add", "x", "--board", "a", "--serial", "b", "--json"), 2, "usage")
 
 
 def test_flags_of_phones_are_refused_for_a_board(edgebench: Edgebench, board: Sshd, tmp_path: Path) -> None:

@@ -87,6 +87,13 @@ def test_another_board_than_the_target_means_is_not_measured(
     assert "asks for a AGX Orin" in error["message"]
 
 
+def test_the_doctor_tells_mode_and_clocks(edgebench: Edgebench, jetson: VirtualBoard) -> None:
+    done = edgebench("doctor", "--target", "orin-nano", "--serial", NAME, "--json")
+    checks = {check["name"]: check["found"] for check in json.loads(done.out)["checks"]}
+    assert (checks["power mode"], checks["clocks"]) == ("25W", "free to move")
+    assert "L4T 36.4.3" in checks["device"]
+
+
 def test_ctrl_c_puts_mode_and_clocks_back(jetson: VirtualBoard, tmp_path: Path) -> None:
     flags = ("--power-mode", "0", "--lock-clocks", "--launches", "40", "--no-gate", "--no-profile")
     command = ("run", "net.param", "--target", "orin-nano", "--serial", NAME, "--runs-dir", str(tmp_path), *flags)

@@ -52,7 +52,7 @@ def test_a_machine_that_tells_nothing_is_called_neither_good_nor_bad() -> None:
         ("governor", host(governor="powersave+performance"), 0.0, False),
         ("power", host(replace(NOT_TOLD, charging=False), power_source="battery"), 0.0, False),
         ("power", host(replace(NOT_TOLD, charging=True), power_source="mains"), 0.0, True),
-        ("own hardware", host(virtual=True), 0.0, False),
+        ("own hardware", host(virtual=True), 0.0, None),
         ("own hardware", host(virtual=False), 0.0, True),
         (
             "temperature",
@@ -70,7 +70,7 @@ def test_each_disturbance_is_its_own_check(name: str, device: Any, load: float, 
 
 
 def test_this_machine_can_be_checked() -> None:
-    assert [each.name for each in checkup(resolve_target("host"), ignore)][:2] == ["cores", "load"]
+    assert [each.name for each in checkup(resolve_target("host"), ignore)][:3] == ["device", "cores", "load"]
 
 
 @pytest.mark.parametrize(("model", "first"), [("Galaxy", "target"), ("Fake", "device"), (None, "device")])

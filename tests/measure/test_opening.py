@@ -62,6 +62,8 @@ def finds(monkeypatch: pytest.MonkeyPatch, shell: Shell, facts: DeviceFacts) -> 
         yield shell, AndroidDevice(shell, shell.address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(opening, "connected", connected)
+    # Nothing is built for a phone that nothing is launched on.
+    monkeypatch.setattr(opening, "native_agents", lambda _abi, _emit: {})
     monkeypatch.setattr(AndroidDevice, "facts", lambda _self: facts)
 
 
@@ -164,7 +166,7 @@ def test_a_serial_takes_the_place_of_the_targets_address() -> None:
     ("serial", "field"), [("8A2X0YBCD", "serial"), ("192.168.1.20:5555", "address"), ("[fe80::1]:5555", "address")]
 )
 def test_a_target_of_a_phone_names_it_by_cable_or_by_network(serial: str, field: str) -> None:
-    target = described_target("desk", serial, PHONE)
+    target = described_target("desk", ANDROID, serial, PHONE)
     assert {"serial": target.serial, "address": target.address}[field] == serial
     assert (target.serial is None) != (target.address is None)
     assert (target.name, target.model, target.abi) == ("desk", "Google Pixel 8 Pro", "arm64-v8a")
@@ -173,4 +175,4 @@ def test_a_target_of_a_phone_names_it_by_cable_or_by_network(serial: str, field:
 
 
 def test_a_processor_that_is_not_known_is_left_out_of_a_target() -> None:
-    assert described_target("desk", "x", replace(PHONE, abi="mips64", soc=None)).abi is None
+    assert described_target("desk", ANDROID, "x", replace(PHONE, abi="mips64", soc=None)).abi is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgebench.errors import InvalidFile, UnknownName
+from edgebench.errors import InvalidFile, UnknownName, UsageError
 from edgebench.measure.store import RunStore, find_run, new_run_id
 from tests.measure.fakes import record
 
@@ -38,7 +38,7 @@ def test_an_ambiguous_part_names_the_runs_that_match(tmp_path: Path) -> None:
 
 
 def test_a_missing_run_says_where_was_looked(tmp_path: Path) -> None:
-    with pytest.raises(UnknownName) as raised:
+    with pytest.raises(UsageError, match="no run yet") as raised:
         find_run(tmp_path, "last")
     assert str(tmp_path) in raised.value.hint
 

@@ -35,7 +35,7 @@ GONE = object()
             DeviceUnauthorized,
             "ssh-add",
         ),
-        ("ssh: Could not resolve hostname orin: Name or service not known", DeviceNotFound, "check the name"),
+        ("ssh: Could not resolve hostname orin: Name or service not known", DeviceNotFound, "--serial [user@]host"),
         ("ssh: connect to host 10.0.0.7 port 22: Connection refused", GONE, "sshd"),
         ("ssh: connect to host 10.0.0.7 port 22: Connection timed out", GONE, "same network"),
         ("ssh: connect to host 10.0.0.7 port 22: No route to host", GONE, "same network"),

@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import pwd
+import re
 import selectors
 import shlex
 import signal
@@ -24,6 +25,9 @@ from pathlib import Path
 from tests.virtual_phone.faults import FaultFile, Faults, FaultT
 
 CHUNK = 1 << 16
+_MARK_BYTES = 16 + len("-begins")
+# How a file is copied: see transport/ssh.py.
+_COPY = re.compile(r"LC_ALL=C; export LC_ALL; (?:printf %s '\w+''-begins'; )?cat (?P<way>[<>]) (?P<path>.+)", re.DOTALL)
 
 
 class SharedFaults:
@@ -70,12 +74,11 @@ class Session:
 
     def run(self) -> int:
         """Its exit status."""
-        script = self._words[-1]
-        if script.startswith("cat > "):
-            return self._push(shlex.split(script)[-1])
-        if script.startswith("cat < "):
-            return self._pull(shlex.split(script)[-1])
-        return self._relay()
+        copy = _COPY.fullmatch(self._words[-1])
+        if copy is None:
+            return self._relay()
+        path = shlex.split(copy["path"])[-1]
+        return self._push(path) if copy["way"] == ">" else self._pull(path)
 
     def note(self, event: str, **facts: object) -> None:
         with (self._state / "events.jsonl").open("a", encoding="utf-8") as out:
@@ -122,7 +125,8 @@ class Session:
         cut = self._faults.strike(self._faults.now().truncate_pull, path)
         stdout = self._process.stdout
         assert stdout is not None
-        left = cut.to_bytes if cut else None
+        # The mark before the file is not of it.
+        left = cut.to_bytes + _MARK_BYTES if cut else None
         while data := os.read(stdout.fileno(), CHUNK):
             data = data if left is None else data[:left]
             left = None if left is None else left - len(data)

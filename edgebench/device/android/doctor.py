@@ -11,7 +11,7 @@ from typing import Protocol
 
 from edgebench.device import kernel
 from edgebench.device.android import FOLDER, parse, thermal
-from edgebench.device.checks import Check
+from edgebench.device.checks import Check, place_checks, place_questions
 from edgebench.device.cores import Clusters
 from edgebench.device.guard import Guard
 from edgebench.device.kernel import integer
@@ -19,8 +19,6 @@ from edgebench.device.shell import Shell, ask
 from edgebench.records import DeviceFacts, DeviceState, ThermalState
 
 ABIS = ("arm64-v8a", "armeabi-v7a", "x86_64", "riscv64")
-# The harness is 2 to 20 MB, a backbone up to 100 MB, and a comparison puts several there.
-FREE_MIN_BYTES = 500_000_000
 # Battery savers switch themselves on from 15 or 20 % down: this leaves a run of some minutes clear of them.
 BATTERY_MIN_PERCENT = 30
 # A judgement, not measured on phones: an app or an update at work takes a core, services that idle do not take half of one.
@@ -80,14 +78,10 @@ def examine(device: Examined, remote: Shell, *, folder: str = FOLDER, now_s: flo
 
 
 def _questions(folder: str) -> dict[str, str]:
-    # $$ is the shell's own number: two doctors do not meet.
-    place, journal = shlex.quote(folder), shlex.quote(Guard(folder).journal)
-    script = f"{place}/doctor-$$.sh"
+    journal = shlex.quote(Guard(folder).journal)
     stat = "grep '^cpu ' /proc/stat"
     return {
-        "execute": f"mkdir -p {place}; printf '#!%s\\necho runs\\n' \"$(command -v sh)\" >{script} && echo written; "
-        f"chmod 755 {script}; {script}; rm -f {script}",
-        "space": f"df -kP {place} || df -k {place}",
+        **place_questions(folder),
         "service": "dumpsys thermalservice",
         "battery": "dumpsys battery",
         "stay": "settings get global stay_on_while_plugged_in",
@@ -138,21 +132,7 @@ def _cores(seen: _Seen) -> Check:
 
 
 def _place(seen: _Seen, folder: str) -> Iterable[Check]:
-    words = seen.said["execute"].split()
-    yield Check(
-        "folder",
-        "runs" in words,
-        f"{folder}: {'programs run' if 'runs' in words else 'written, not executed' if words else 'cannot be written'}",
-        "use a folder on a file system without noexec; on a phone /data/local/tmp, not /sdcard",
-    )
-    free = re.findall(r"\s([0-9]{1,15})\s+[0-9]{1,3}%", seen.said["space"])
-    free_bytes = int(free[-1]) * 1024 if free else None
-    yield Check(
-        "space",
-        None if free_bytes is None else free_bytes >= FREE_MIN_BYTES,
-        "not told" if free_bytes is None else f"{free_bytes / 1e6:.0f} MB free",
-        f"free {FREE_MIN_BYTES / 1e6:.0f} MB on the device; what edgebench keeps there is in {folder}",
-    )
+    yield from place_checks(seen.said, folder, elsewhere="on a phone /data/local/tmp, not /sdcard")
     if seen.said["journal"].strip():
         mend = "the next run restores them; now: adb shell sh " + Guard(folder).journal
         yield Check("settings", False, "a session that runs or died has changed some", mend)

@@ -18,7 +18,8 @@ _FIXED = "cmd power set-fixed-performance-mode-enabled"
 def settings_named(names: Sequence[str]) -> tuple[Setting, ...]:
     """Raises UsageError for a name that is not in SETTINGS."""
     if unknown := sorted({*names} - {*SETTINGS}):
-        raise UsageError(f"there is no setting {', '.join(unknown)}", hint=f"settings: {', '.join(SETTINGS)}")
+        flags = ", ".join(f"--{name.partition('=')[0].replace('_', '-')}" for name in unknown)
+        raise UsageError(f"a phone has no {flags}", hint="a phone's settings are --fixed-performance and --stay-awake")
     return tuple(SETTINGS[name] for name in dict.fromkeys(names))
 
 

@@ -78,7 +78,8 @@ def settings_named(names: Sequence[str], folder: str) -> tuple[Setting, ...]:
         elif name == LOCK_CLOCKS:
             settings.append(_lock_clocks(f"{folder}/{_STORED}"))
         else:
-            raise UsageError(f"a Jetson has no {key}", hint="its settings are --power-mode and --lock-clocks")
+            flag = f"--{key.replace('_', '-')}"
+            raise UsageError(f"a Jetson has no {flag}", hint="its settings are --power-mode and --lock-clocks")
     # The mode sets the clocks' bounds, so that they are locked after it and let go before.
     return tuple(settings)
 
@@ -135,7 +136,7 @@ def _lock_clocks(stored: str) -> Setting:
             raise refused("the clocks as they are cannot be kept", ran, hint)
         return Change(
             restore=f"sudo -n jetson_clocks --restore {quoted} && rm -f {quoted}",
-            said="clocks locked at their highest (before: kept, and restored)",
+            said="clocks locked at their highest (as they were before: kept in a file there)",
             apply=lambda shell: _lock(shell),
         )
 

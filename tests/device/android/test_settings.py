@@ -69,7 +69,7 @@ def test_without_settings_the_device_is_left_alone(phone):
 
 
 def test_an_unknown_setting_is_a_slip_of_the_keyboard():
-    with pytest.raises(UsageError, match="warp_drive"):
+    with pytest.raises(UsageError, match="no --warp-drive"):
         settings_named(("stay_awake", "warp_drive"))
 
 

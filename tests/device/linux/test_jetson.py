@@ -122,5 +122,5 @@ def test_a_board_whose_sudo_asks_for_a_password_says_what_to_allow(jetson, name)
 
 
 def test_settings_of_other_devices_are_refused(jetson):
-    with pytest.raises(UsageError, match="no stay_awake"):
+    with pytest.raises(UsageError, match="no --stay-awake"):
         settings(jetson, "stay_awake")
