@@ -17,8 +17,8 @@ from edgebench.cli import measuring as cli_measuring
 from edgebench.measure import opening
 from edgebench.records.schema import json_schemas
 from edgebench.transport import patience
-from edgebench.transport.ssh import CONFIGURATION
-from tests.cli.phone_desk import ONCE, PARAM, SLOW, Edgebench, be_quick, refused, the_record
+from tests.cli.board_desk import board_desk
+from tests.cli.phone_desk import ONCE, SLOW, Edgebench, refused, the_record
 from tests.cli.test_measuring_verbs import save_network
 from tests.virtual_board.sshd import NAME, Sshd, find_sshd, sshd
 from tests.virtual_phone.faults import DropCommand, Faults
@@ -33,16 +33,9 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     if find_sshd() is None:
         pytest.skip("there is no sshd: apt-get install openssh-server")
     folder = tmp_path_factory.mktemp("desk")
-    with sshd(folder / "board") as server, pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CONFIGURATION, str(server.config))
+    with sshd(folder / "board") as server, board_desk(folder, server.config) as patch:
+        # This machine's own /tmp is the board's: others may measure here.
         patch.setattr(opening, "BOARD_LOCK", str(folder / "lock"))
-        patch.chdir(folder)
-        patch.setenv("EDGEBENCH_CACHE", os.environ["EDGEBENCH_CACHE"])
-        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        be_quick(patch)
-        (folder / "net.param").write_text(PARAM)
-        (folder / "net.bin").write_bytes(b"")
         yield server
 
 

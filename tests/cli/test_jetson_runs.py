@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from edgebench.transport.ssh import CONFIGURATION
-from tests.cli.phone_desk import ONCE, PARAM, Edgebench, be_quick, refused, started, the_record
+from tests.cli.board_desk import board_desk
+from tests.cli.phone_desk import ONCE, Edgebench, refused, started, the_record
 from tests.virtual_board.board import VirtualBoard, virtual_board
 from tests.virtual_board.sshd import NAME
 from tests.virtual_phone.fixtures import eventually
@@ -21,15 +20,7 @@ from tests.virtual_phone.fixtures import eventually
 @pytest.fixture(scope="module")
 def jetson(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualBoard]:
     folder = tmp_path_factory.mktemp("jetson")
-    with virtual_board(folder / "board") as board, pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CONFIGURATION, str(board.sshd.config))
-        patch.chdir(folder)
-        patch.setenv("EDGEBENCH_CACHE", os.environ["EDGEBENCH_CACHE"])
-        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        be_quick(patch)
-        (folder / "net.param").write_text(PARAM)
-        (folder / "net.bin").write_bytes(b"")
+    with virtual_board(folder / "board") as board, board_desk(folder, board.sshd.config):
         yield board
 
 
