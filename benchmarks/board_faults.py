@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks.fault_kinds import OF_THE_RUN, Case, Kinds, drawn, of_files
 from benchmarks.fault_recording import CHECKOUT, main
 from benchmarks.fault_rig import with_harness
-from edgebench.transport.ssh import CONFIGURATION
+from edgebench.transport.ssh_client import CONFIGURATION
 from tests.virtual_board.board import VirtualBoard, virtual_board
 from tests.virtual_board.sshd import NAME
 from tests.virtual_phone import host

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import secrets
 import selectors
 import shlex
 import shutil
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -24,85 +22,33 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from edgebench.errors import DeviceError, DeviceLost, NotInstalled, UsageError
+from edgebench.errors import DeviceError, DeviceLost
 from edgebench.transport.base import OnBytes, OnProgress, device_said_no
+from edgebench.transport.ssh_client import (
+    OPTIONS,
+    client_words,
+    destination,
+    end_client,
+    find_ssh,
+    own_folder,
+    read_out,
+    started,
+    started_with_owner,
+    status_of_copy,
+)
 from edgebench.transport.ssh_messages import ssh_error
-from edgebench.transport.streams import pump
 from edgebench.transport.wrapped import After, Delimited
 
-# Names another file for ssh's configuration than the user's own, as `ssh -F` does: ssh itself has no variable for it.
-CONFIGURATION = "EDGEBENCH_SSH_CONFIG"
-# A board that is frozen is noticed after (1 + COUNT) intervals without a word from it.
-ALIVE_INTERVAL_S = 3
-ALIVE_COUNT = 2
-_CONNECT_S = 15
 # Name look-up, jump hosts, keys and the slowest login shell together.
 _OPEN_S = 60.0
-_REAP_S = 5.0
-_POLL_S = 0.02
-_PROGRESS_S = 0.1
-_RETRY_S = 0.5
 # The start-up files of a login shell on a slow board.
 _LOGIN_S = 20.0
+_POLL_S = 0.02
+_RETRY_S = 0.5
 # ssh's own failures; a remote command may end with it, too.
 _SSH_FAILED = 255
-# Runs a program that ends with whoever holds the shell's standard input, killed or not: ssh itself would stay.
-_TIED = (
-    'exec 3<&0; "$@" </dev/null 3<&- & program=$!\n'
-    '{ read -r end <&3; kill "$program"; } >/dev/null 2>&1 & watch=$!\n'
-    'exec 3<&-; wait "$program"; status=$?; kill "$watch" 2>/dev/null; exit "$status"'
-)
 # Programs there say why they fail in words that are known here, whatever the language of the board.
 _PLAIN_WORDS = "LC_ALL=C; export LC_ALL"
-_FOLDER_PREFIX = "edgebench-ssh-"
-# A client whose input has ended goes by itself, unless a command there is still at work.
-_LET_GO_S = 0.2
-# A socket's path may have 104 bytes on some systems, and ssh appends 17 while it makes it.
-_SOCKET_BYTES = 80
-_ADDRESS = re.compile(
-    r"(?:(?P<user>[^@\s]+)@)?(?:\[(?P<ip6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\s:@\[\]]+))(?::(?P<port>\d{1,5}))?"
-)
-
-_OPTIONS = {
-    # Nobody is there to be asked.
-    "BatchMode": "yes",
-    "StrictHostKeyChecking": "yes",
-    "ConnectTimeout": str(_CONNECT_S),
-    "ServerAliveInterval": str(ALIVE_INTERVAL_S),
-    "ServerAliveCountMax": str(ALIVE_COUNT),
-    # What a person's configuration may ask for that a program must not have.
-    "ClearAllForwardings": "yes",
-    "ForwardAgent": "no",
-    "ForwardX11": "no",
-    "PermitLocalCommand": "no",
-    "RemoteCommand": "none",
-    "RequestTTY": "no",
-    # The connection ends with this process.
-    "ControlPersist": "no",
-    # A lost connection is told at this level.
-    "LogLevel": "INFO",
-}
-
-
-def find_ssh() -> str:
-    """The path of the OpenSSH client. Raises NotInstalled."""
-    found = shutil.which("ssh")
-    if not found:
-        raise NotInstalled("there is no program ssh", hint="apt-get install openssh-client")
-    return found
-
-
-def destination(address: str) -> list[str]:
-    """``[user@]host[:port]`` as ssh's arguments; a host may be a name from the user's configuration. Raises UsageError."""
-    found = _ADDRESS.fullmatch(address)
-    if not found or address.startswith("-") or (found["host"] or "").startswith("-"):
-        raise UsageError(
-            f"{address!r} is no address of a machine",
-            hint="write [user@]host[:port], or a name from your ssh configuration",
-        )
-    host = found["ip6"] or found["host"]
-    port = ["-p", found["port"]] if found["port"] else []
-    return [*port, "--", f"{found['user']}@{host}" if found["user"] else host]
 
 
 class SshChannel:
@@ -111,12 +57,10 @@ class SshChannel:
     def __init__(self, address: str) -> None:
         self.address = address
         self._destination = destination(address)
-        program = find_ssh()
-        _sweep()
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-", dir=_short_folder()))
+        find_ssh()
+        self._folder = own_folder()
         self._socket = self._folder / "s"
-        configuration = os.environ.get(CONFIGURATION)
-        self._client = [program, *(("-F", configuration) if configuration else ()), "-S", str(self._socket)]
+        self._client = client_words(self._socket)
         self._master: subprocess.Popen[bytes] | None = None
         # One, unless several threads ask at once.
         self._idle: list[_Shell] = []
@@ -164,7 +108,7 @@ class SshChannel:
                 return os.lseek(file.fileno(), 0, os.SEEK_CUR)
 
             def watched(process: subprocess.Popen[bytes], limit: float) -> int | None:
-                return _watched(process, on_progress, moved, limit)
+                return status_of_copy(process, on_progress, moved, limit)
 
             self._copy(f"cat > {shlex.quote(remote)}", what, watched, timeout_s=timeout_s, stdin=file)
 
@@ -183,7 +127,7 @@ class SshChannel:
                         if on_progress:
                             on_progress(file.tell())
 
-                return _read_out(process, take, limit)
+                return read_out(process, take, limit)
 
             command = f"printf %s '{mark}''-begins'; cat < {shlex.quote(remote)}"
             self._copy(command, what, watched, timeout_s=timeout_s, stdout=subprocess.PIPE)
@@ -231,12 +175,10 @@ class SshChannel:
             self._answered = True
 
     def _start_master(self) -> None:
-        options = [f"-o{name}={value}" for name, value in _OPTIONS.items()]
+        options = [f"-o{name}={value}" for name, value in OPTIONS.items()]
         master = [*self._client, *options, "-oControlMaster=yes", "-N", *self._destination]
         with self._said_path.open("wb") as said:
-            self._master = _started(
-                ["/bin/sh", "-c", _TIED, "edgebench-ssh", *master], stdin=subprocess.PIPE, stderr=said
-            )
+            self._master = started_with_owner(master, stderr=said)
         self._connecting_since_s = time.monotonic()
         self._greeting_bytes = 0
 
@@ -259,7 +201,7 @@ class SshChannel:
         """A client of the master. Were that gone, it would not connect on its own."""
         return [
             *(*self._client, "-T", "-oControlMaster=no", "-oProxyCommand=false"),
-            *(f"-o{name}={_OPTIONS[name]}" for name in ("BatchMode", "RemoteCommand", "RequestTTY", "LogLevel")),
+            *(f"-o{name}={OPTIONS[name]}" for name in ("BatchMode", "RemoteCommand", "RequestTTY", "LogLevel")),
             *(*self._destination, command),
         ]
 
@@ -280,11 +222,11 @@ class SshChannel:
         with path.open("wb") as said:
             # Whatever the login shell is, it knows this much.
             session = self._session(f"exec /bin/sh -c {shlex.quote(f'{_PLAIN_WORDS}; {command}')}")
-            process = _started(session, stdin=stdin, stdout=stdout, stderr=said)
+            process = started(session, stdin=stdin, stdout=stdout, stderr=said)
         try:
             status = watched(process, limit)
         finally:
-            _end(process)
+            end_client(process)
         text = path.read_text(encoding="utf-8", errors="replace")
         path.unlink(missing_ok=True)
         if status is None:
@@ -323,7 +265,7 @@ class SshChannel:
         while self._idle:
             self._idle.pop().close()
         if self._master is not None:
-            _end(self._master)
+            end_client(self._master)
             self._master = None
         self._socket.unlink(missing_ok=True)
 
@@ -334,7 +276,7 @@ class _Shell:
     def __init__(self, session: list[str], said_path: Path) -> None:
         self._said_path = said_path
         with said_path.open("wb") as said:
-            self._process = _started(session, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
+            self._process = started(session, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
         # A script's whole session is killed where it must be: this shell must not be in it.
         self._own_session = f"{_PLAIN_WORDS}\nown=setsid; command -v setsid >/dev/null 2>&1 || own=\n"
 
@@ -380,79 +322,4 @@ class _Shell:
 
     def close(self) -> None:
         """Ends the client; the shell there ends when it reads no more."""
-        _end(self._process)
-
-
-def _short_folder() -> str | None:
-    """Where a socket's path is short enough; None for the usual place of temporary files."""
-    return None if len(tempfile.gettempdir()) < _SOCKET_BYTES - len("/edgebench-ssh-12345678/s") else "/tmp"  # noqa: S108
-
-
-def _started(
-    command: list[str],
-    *,
-    stdin: IO[bytes] | int | None = None,
-    stdout: IO[bytes] | int | None = None,
-    stderr: IO[bytes],
-) -> subprocess.Popen[bytes]:
-    # A session of its own, as Ctrl-C must reach us and not the client behind our back.
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL if stdin is None else stdin,
-        stdout=subprocess.DEVNULL if stdout is None else stdout,
-        stderr=stderr,
-        start_new_session=True,
-    )
-
-
-def _watched(
-    process: subprocess.Popen[bytes], on_progress: OnProgress | None, moved: Callable[[], int], limit: float
-) -> int | None:
-    """Its status, None where ``limit`` came first; tells what was moved meanwhile, and at the end."""
-    last = 0
-    while True:
-        left_s = limit - time.monotonic()
-        try:
-            status = process.wait(max(min(left_s, _PROGRESS_S if on_progress else left_s), 0.0))
-        except subprocess.TimeoutExpired:
-            status = None
-        if on_progress and (status in (None, 0)) and (now := moved()) > last:
-            last = now
-            on_progress(now)
-        if status is not None or left_s <= 0:
-            return status
-
-
-def _read_out(process: subprocess.Popen[bytes], take: OnBytes, limit: float) -> int | None:
-    """Reads its output to the end; its status, None where ``limit`` came first."""
-    if process.stdout is None:
-        raise ValueError("the client was started without a pipe")
-    if not pump({process.stdout.fileno(): take}, limit):
-        return None
-    try:
-        return process.wait(_REAP_S)
-    except subprocess.TimeoutExpired:
-        return None
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Lets go of its pipes, by which most of them end, and sees that it does."""
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with suppress(BrokenPipeError):
-                pipe.close()
-    for end in (process.terminate, process.kill):
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_LET_GO_S if end == process.terminate else _REAP_S)
-            return
-        end()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_REAP_S)
-
-
-def _sweep() -> None:
-    """Removes the folders of processes that were killed."""
-    for folder in Path(_short_folder() or tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
-        pid = folder.name.removeprefix(_FOLDER_PREFIX).partition("-")[0]
-        if pid.isdigit() and not Path("/proc", pid).exists() and Path("/proc/self").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        end_client(self._process)

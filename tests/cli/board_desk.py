@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgebench.transport.ssh import CONFIGURATION
+from edgebench.transport.ssh_client import CONFIGURATION
 from tests.cli.phone_desk import PARAM, be_quick
 
 

@@ -12,7 +12,8 @@ import pytest
 from edgebench.transport.adb import AdbChannel
 from edgebench.transport.adb_python import AdbShellChannel
 from edgebench.transport.remote import Remote
-from edgebench.transport.ssh import CONFIGURATION, SshChannel
+from edgebench.transport.ssh import SshChannel
+from edgebench.transport.ssh_client import CONFIGURATION
 from tests.transport.local_shell import LocalShellChannel
 from tests.virtual_board.sshd import NAME, sshd
 from tests.virtual_phone.faults import Faults

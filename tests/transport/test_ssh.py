@@ -23,7 +23,8 @@ from edgebench.errors import (
     UsageError,
 )
 from edgebench.transport.remote import Remote
-from edgebench.transport.ssh import CONFIGURATION, SshChannel, destination
+from edgebench.transport.ssh import SshChannel
+from edgebench.transport.ssh_client import CONFIGURATION, destination
 from tests.virtual_board.sshd import NAME, Sshd, sshd, write_known_host
 from tests.virtual_phone.fixtures import eventually
 
