@@ -39,7 +39,12 @@ packages: ## install the Debian packages that building needs, where they are mis
 	@$(call install_missing,$(PACKAGES))
 
 test-packages: ## install those that only tests need, too
-	@$(call install_missing,$(PACKAGES) $(TEST_PACKAGES))
+	@# The tests start an sshd of their own: the service that Debian's package brings is neither started nor enabled.
+	@if [ -d /run/systemd/system ] && [ "$$(id -u)" = 0 ] && ! dpkg -s openssh-server >/dev/null 2>&1; then \
+		systemctl mask --runtime --quiet ssh.service ssh.socket || true; \
+		trap 'systemctl unmask --runtime --quiet ssh.service ssh.socket || true; systemctl disable --quiet ssh.service ssh.socket || true' EXIT; \
+	fi; \
+	$(call install_missing,$(PACKAGES) $(TEST_PACKAGES))
 
 harness: packages $(VENV)/.installed ## build the native harness for this machine: minutes once, then cached
 	$(BIN)/edgebench harness build
