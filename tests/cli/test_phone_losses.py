@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from edgebench.cli import measuring as cli_measuring
-from edgebench.device.android import settings
+from edgebench.device import settings
 from edgebench.transport import patience
 from tests.cli.phone_desk import ONCE, SLOW, Desk, Edgebench, desk, refused, started, the_record
 from tests.virtual_phone.faults import DropCommand, Faults, TruncatePull
