@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import struct
 import subprocess
 import sys
 import threading
@@ -18,9 +17,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from benchmarks.fault_kinds import HARNESS, Case
+from benchmarks.tiny_network import tiny_network
 from edgebench.files import cache_root
 from edgebench.records import RunRecord
 from edgebench.records.codec import decode
@@ -329,17 +327,6 @@ def described(case: Case) -> dict[str, Any]:
     plain["signals"] = [number.name for number in case.signals]
     plain["faults"] = case.faults.given() if case.faults else {}
     return {key: value for key, value in plain.items() if value not in (None, False, [], {}, 0.0)}
-
-
-def tiny_network(folder: Path) -> Path:
-    """One convolution over 3x32x32 as an ncnn FILE.param."""
-    lines = ["Input in0 0 1 in0 0=32 1=32 2=3", "Convolution conv 1 1 in0 out0 0=8 1=3 11=3 5=1 6=216 9=1"]
-    path = folder / "tiny.param"
-    path.write_text("\n".join(["7767517", "2 2", *lines]) + "\n", encoding="ascii")
-    weights = np.random.default_rng(0).standard_normal(216).astype("<f4")
-    # A zero first: what follows is plain float32.
-    path.with_suffix(".bin").write_bytes(struct.pack("<I", 0) + weights.tobytes() + bytes(4 * 8))
-    return path
 
 
 @contextmanager

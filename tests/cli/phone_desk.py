@@ -155,19 +155,22 @@ def desk(profile: PhoneProfile | str, folder: Path, **phone: Any) -> Iterator[De
         server.use(patch)
         # The phone has its own; a fault of TMPDIR would be one of the test's.
         patch.delenv("TMPDIR", raising=False)
-        patch.chdir(folder)
-        patch.setenv("EDGEBENCH_CACHE", os.environ["EDGEBENCH_CACHE"])
-        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        be_quick(patch)
-        (folder / "net.param").write_text(PARAM)
-        (folder / "net.bin").write_bytes(b"")
+        work_in(folder, patch)
         server.connect(one)
         yield Desk(one, server, folder)
 
 
-def be_quick(patch: pytest.MonkeyPatch) -> None:
-    """Launches as short as can be, and no limit that a busy machine could reach."""
+def work_in(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """edgebench works in ``folder``, keeps all but its cache there, and finds net.param.
+
+    Launches are as short as can be, and no limit is one that a busy machine could reach.
+    """
+    patch.chdir(folder)
+    patch.setenv("EDGEBENCH_CACHE", os.environ["EDGEBENCH_CACHE"])
+    patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+    patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    (folder / "net.param").write_text(PARAM)
+    (folder / "net.bin").write_bytes(b"")
     patch.setattr(cli_measuring, "Schedule", lambda: QUICK)
     patch.setattr(reference, "PROBES", 1)
     limits = Limits(**{each.name: 1e9 for each in fields(Limits)})
