@@ -86,6 +86,9 @@ class Prompted:
     def agent(self, runtime: Runtime) -> str:
         return self._inner.agent(runtime)
 
+    def version(self, runtime: Runtime) -> str:
+        return self._inner.version(runtime)
+
     def launch(self, plan: Plan) -> Trace:
         self._prompt()
         return self._inner.launch(plan)

@@ -13,6 +13,7 @@
 #include "error.h"
 #include "layer.h"
 #include "layer_hook.h"
+#include "program.h"
 
 namespace edgebench {
 namespace {
@@ -33,6 +34,21 @@ void write_canaries(const Launch& launch, const char* when) {
 void write_telemetry(const Launch& launch) {
     launch.watch.drain();
     launch.trace.row("telemetry", launch.sensors.read());
+}
+
+using Beside = std::vector<std::unique_ptr<Program>>;
+
+// The plan's monitors, on the watch's cores: what they cost must not be the model's. Where all cores are measured there are none.
+Beside start_beside(const Launch& launch) {
+    Beside beside;
+    if (launch.watch.cores().empty()) return beside;
+    for (const auto& command : launch.plan.beside) beside.push_back(std::make_unique<Program>(command, launch.watch.cores()));
+    return beside;
+}
+
+void stop_beside(const Launch& launch, Beside& beside) {
+    for (const auto& program : beside) launch.trace.row("program", program->stop());
+    beside.clear();
 }
 
 // The first row is the state that everything later is held against: loading, which waits for the disk, lies before it.
@@ -110,10 +126,12 @@ int64_t time_alone(const Launch& launch, size_t index, const Run& run, const Sch
 int64_t measure(const Launch& launch) {
     const auto session = load(launch, 0);
     const Run run = [&] { session->run(); };
+    Beside beside = start_beside(launch);
     begin(launch);
     write_warm_up(launch, 0, run);
     const int64_t kept = time_alone(launch, 0, run, launch.plan.schedule);
     finish(launch);
+    stop_beside(launch, beside);
     return kept;
 }
 
@@ -209,6 +227,17 @@ int64_t verify(const Launch& launch) {
     return runs;
 }
 
+// Programs that bring a runtime of their own: this only says how the device was before and after them, and what they did.
+int64_t run_programs(const Launch& launch) {
+    const bool timed = launch.canaries != nullptr;
+    Beside beside = start_beside(launch);
+    if (timed) begin(launch);
+    for (const auto& command : launch.plan.commands) launch.trace.row("program", Program(command, {}).wait());
+    if (timed) finish(launch);
+    stop_beside(launch, beside);
+    return 0;
+}
+
 int64_t canary(const Launch& launch) {
     write_telemetry(launch);
     write_canaries(launch, "before");
@@ -268,6 +297,7 @@ int64_t pair(const Launch& launch) {
 }  // namespace
 
 int64_t run_mode(const Launch& launch) {
+    if (!launch.plan.commands.empty()) return run_programs(launch);
     switch (launch.plan.mode) {
         case Mode::measure: return measure(launch);
         case Mode::profile: return profile(launch);

@@ -97,6 +97,22 @@ Schedule schedule_of(const json& object) {
     };
 }
 
+std::vector<Command> commands_of(const json& document, const char* key) {
+    std::vector<Command> commands;
+    const auto found = document.find(key);
+    if (found == document.end()) return commands;
+    for (const auto& each : *found) {
+        commands.push_back({
+            required<std::string>(each, "name"),
+            required<std::vector<std::string>>(each, "argv"),
+            required<std::string>(each, "output"),
+            required<std::map<std::string, std::string>>(each, "files"),
+        });
+        if (commands.back().argv.empty()) throw AgentError("bad_plan", std::string("one of the plan's ") + key + " has no words");
+    }
+    return commands;
+}
+
 Mode mode_of(const std::string& name, size_t artifacts) {
     static const std::map<std::string, std::pair<Mode, size_t>> modes{
         {"measure", {Mode::measure, 1}}, {"profile", {Mode::profile, 1}}, {"verify", {Mode::verify, artifacts}},
@@ -149,6 +165,8 @@ Plan read_plan(const std::string& plan_path) {
     plan.schedule = schedule_of(required<json>(document, "schedule"));
     plan.deadline_s = seconds(document, "deadline_s");
     plan.thermal_zones = required<std::map<std::string, std::string>>(document, "thermal_zones");
+    plan.commands = commands_of(document, "commands");
+    plan.beside = commands_of(document, "beside");
     plan.work_dir = required<std::string>(document, "work_dir");
     plan.trace_path = required<std::string>(document, "trace_path");
     if (const auto path = document.find("heartbeat_path"); path != document.end() && path->is_string()) {

@@ -41,6 +41,14 @@ struct Schedule {
     int64_t settle_max_ms;
 };
 
+// A program of others. What it prints goes to `output`; `files` names what it writes, by role, for whoever reads the trace.
+struct Command {
+    std::string name;
+    std::vector<std::string> argv;
+    std::string output;
+    std::map<std::string, std::string> files;
+};
+
 enum class Mode { measure, profile, verify, canary, pair };
 
 struct Plan {
@@ -55,6 +63,9 @@ struct Plan {
     Schedule schedule;
     double deadline_s;
     std::map<std::string, std::string> thermal_zones;
+    // Run one after the other in place of a network, and, `beside` it, while it is timed.
+    std::vector<Command> commands;
+    std::vector<Command> beside;
     std::string work_dir;
     std::string trace_path;
     // Sustained runs: the controller renews this file; once it is older than the limit nobody waits for the result.

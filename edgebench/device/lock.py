@@ -104,7 +104,9 @@ class DeviceLock:
         new = shlex.quote(f"{folder}/lease.{owner.token}")
         # A link as well: it is made whole, everybody may read it, and nothing is ever written through a name in a folder that
         # others may write to.
-        self._seen = f'{{ rm -f {new}; ln -s "$boot:$up:{owner.token}" {new} && mv -f {new} {self._lease}; }}'
+        self._seen = (
+            f'{{ rm -f {new}; ln -s "$boot:$up:{owner.token}:${{silent:-0}}" {new} && mv -f {new} {self._lease}; }}'
+        )
 
     def try_acquire(self) -> str | None:
         """None where it is held now by us, else who holds it and since when. A stale lock is broken on the way.
@@ -139,9 +141,10 @@ class DeviceLock:
             return "another run"
         return f"{owner or 'somebody'}, last seen {max(age_s, 0)} s ago (after {STALE_S} s it is given up)"
 
-    def renew(self) -> bool:
-        """Says that the owner is still there; False where the lock is no longer ours."""
-        ran = self._run(f'{_CLOCK}\n[ "$(readlink {self._lock})" = {self._text} ] || exit 0\n{self._seen} && echo ours')
+    def renew(self, silent_s: int = 0) -> bool:
+        """Says that the owner is still there, and will say nothing for ``silent_s``; False where the lock is no longer ours."""
+        ours = f'[ "$(readlink {self._lock})" = {self._text} ] || exit 0'
+        ran = self._run(f"{_CLOCK}\nsilent={silent_s}\n{ours}\n{self._seen} && echo ours")
         if ran.status != 0:
             raise device_said_no(f"renew the lock in {self._folder}", ran.output)
         return "ours" in ran.output.split()
@@ -256,7 +259,7 @@ def _age_s(said: Mapping[str, str], owner: Owner | None) -> int | None:
     try:
         boot, now_s = said["now"].split()
         try:
-            lease_boot, lease_s, token = said["lease"].split(":")
+            lease_boot, lease_s, token, silent_s = said["lease"].split(":")
         except ValueError:
             token = ""
         if owner is None or token != owner.token:
@@ -265,7 +268,7 @@ def _age_s(said: Mapping[str, str], owner: Owner | None) -> int | None:
             return int(wall_s) - int(made_s)
         since_s = int(now_s) - int(lease_s)
         # Started again since then, the device was on for that long at least without a word from the owner.
-        return since_s if lease_boot == boot and since_s >= 0 else int(now_s)
+        return max(since_s - int(silent_s), 0) if lease_boot == boot and since_s >= 0 else int(now_s)
     except (KeyError, ValueError):
         return None
 

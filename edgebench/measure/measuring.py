@@ -91,10 +91,10 @@ def resume(store: RunStore, bench: Bench) -> RunRecord:
         )
     subjects: list[Subject] = reopen(record)
     for series, subject in zip(record.series, subjects, strict=True):
-        began, now = series.identity.runtime_version, subject.runtime.version()
+        began, now = series.identity.runtime_version, bench.launcher.version(subject.runtime)
         if began is not None and began != now:
             raise UsageError(
-                f"{record.run_id} was begun with {subject.runtime.name} {began}, {now} is installed",
+                f"{record.run_id} was begun with {subject.runtime.name} {began}, {now} is there now",
                 hint="start a new run: launches of two versions do not mix",
             )
     cores, target, policy = record.series[0].identity.cores, record.target, record.policy

@@ -174,7 +174,8 @@ def _ground(target: TargetSpec, remote: Remote, device: Device, wanted: tuple[st
         return _Ground(ANDROID_PLACE, ANDROID_PLACE.folder, False, settings_named(wanted), "adb shell", native_agents)
     place = place_of(target, remote)
     settings = _board_settings(device, wanted, place)
-    return _Ground(place, BOARD_LOCK, True, settings, "ssh", partial(board_agents, python=target.python))
+    agents = partial(board_agents, python=target.python, monitored=device.platform == "jetson")
+    return _Ground(place, BOARD_LOCK, True, settings, "ssh", agents)
 
 
 def _board_settings(device: Device, wanted: tuple[str, ...], place: Place) -> tuple[Setting, ...]:
@@ -225,8 +226,8 @@ def _open_remote(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Ben
                 yield
             held = None
 
-        def keep() -> None:
-            if not patience.ask(lock.renew):
+        def keep(silent_s: float = 0.0) -> None:
+            if not patience.ask(partial(lock.renew, round(silent_s))):
                 raise DeviceBusy(
                     "another run took the device: this one was not seen there for too long",
                     hint="finished launches are saved; go on with: edgebench run --resume last",
@@ -241,7 +242,9 @@ def _open_remote(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Ben
         yield Bench(
             device=device,
             facts=facts,
-            launcher=RemoteLauncher(remote, patience, ground.place, agents, emit, verify_files=access.verify_files),
+            launcher=RemoteLauncher(
+                remote, patience, ground.place, agents, emit, verify_files=access.verify_files, keep=keep
+            ),
             thermometer=thermometer,
             keep=keep,
             emit=emit,

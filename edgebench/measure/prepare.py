@@ -243,7 +243,7 @@ def _identity(subject: Subject, bench: Bench) -> Identity:
         precision_stored=artifact.precision,
         precision_computed=None,
         runtime=subject.runtime.name,
-        runtime_version=subject.runtime.version(),
+        runtime_version=bench.launcher.version(subject.runtime),
         runtime_options=dict(subject.options),
         inputs={spec.name: spec.shape for spec in artifact.inputs},
         threads=subject.threads,

@@ -19,6 +19,7 @@ from edgebench.records import (
     HeaderRow,
     IterationsRow,
     LoadRow,
+    MonitorRow,
     Plan,
     TelemetryRow,
     ThermalState,
@@ -42,6 +43,7 @@ class Limits:
     The clock's suspect limit lies just above its quantile, and the invalid one below the smallest step by which any phone or
     board throttles whose frequencies are known (5 to 20 %): one step is a launch on another device, and a median that may be
     off by 5 % is worth nothing where runs shall agree within 3 % (benchmarks.phone_premise).
+    A GPU's clock counts where the GPU is at work: an idle one lowers it by itself.
     Frequency, temperature and steal read nothing on that machine: theirs are judgement, to be measured on phones. The rise
     is of the body alone (skin, battery): a chip's junction rises by 20 °C within seconds of any load, and falls as fast.
     """
@@ -63,6 +65,8 @@ class Limits:
     suspend_invalid_ms: float = 5.0
     status_suspect: int = 2
     battery_suspect_percent: float = 20.0
+    monitor_suspect: float = 0.01
+    gpu_busy_percent: int = 10
 
 
 DEFAULT_LIMITS = Limits()
@@ -95,12 +99,13 @@ def judge(trace: Trace, plan: Plan, reference: CanaryReference | None, limits: L
     """VALID, SUSPECT or INVALID, with every reason's figure and limit. A trace without its end is FAILED."""
     if not trace.complete:
         return _incomplete(trace)
-    if not any(row.cores for row in trace.of(IterationsRow)):
+    if not any(times for row in trace.of(IterationsRow) for times in row.stages.values()):
         return Judgement("FAILED", ("the launch timed no iteration",))
     findings = [
         *_placement(trace, plan),
         *_canaries(trace, reference, limits),
         *_telemetry(trace, plan, limits),
+        *_accelerator(trace, limits),
         *_suspend(trace, limits),
         *_warmup(trace),
     ]
@@ -215,7 +220,9 @@ def _telemetry(trace: Trace, plan: Plan, limits: Limits) -> Iterator[Finding]:
         others_ns = busy_ns - ((last.cpu_time_ns or 0) - (first.cpu_time_ns or 0))
         share = others_ns / (wall_ns * max(len(plan.cores), 1))
         yield from _share("other processes on these cores", share, limits.others_suspect, limits.others_invalid)
-    if plan.threads == 1 and first.cpu_time_ns is not None and last.cpu_time_ns is not None:
+    # Beside a program that has an accelerator compute this process only waits.
+    computes = not trace.of(IterationsRow) or any(row.cores for row in trace.of(IterationsRow))
+    if plan.threads == 1 and computes and first.cpu_time_ns is not None and last.cpu_time_ns is not None:
         share = 1.0 - (last.cpu_time_ns - first.cpu_time_ns) / wall_ns
         yield from _share("time off the CPU", share, limits.off_cpu_suspect, limits.off_cpu_invalid)
     yield from _frequency(rows, limits)
@@ -237,6 +244,30 @@ def _frequency(rows: tuple[TelemetryRow, ...], limits: Limits) -> Iterator[Findi
                 "SUSPECT",
                 f"core {core} fell by {drop:.0%} to {most_khz / 1e6:.2f} GHz (limit {limits.frequency_drop_suspect:.0%})",
             )
+
+
+def _accelerator(trace: Trace, limits: Limits) -> Iterator[Finding]:
+    """Where something else than the cores computed, the canaries on these say little of it: its own clock has to."""
+    monitors = trace.of(MonitorRow)
+    for row in monitors:
+        if row.cost_share > limits.monitor_suspect:
+            yield "SUSPECT", f"{row.name} took {row.cost_share:.1%} of a core (limit {limits.monitor_suspect:.0%})"
+    if all(row.cores for row in trace.of(IterationsRow)):
+        return
+    loaded = [
+        mhz
+        for row in monitors
+        for mhz, percent in zip(row.gpu_mhz, row.gpu_percent, strict=True)
+        if mhz is not None and percent is not None and percent >= limits.gpu_busy_percent
+    ]
+    if not loaded:
+        yield "SUSPECT", "nothing told the GPU's clock while it computed: whether it was throttled is not known"
+        return
+    least_mhz, most_mhz = min(loaded), max(loaded)
+    drop = 1.0 - least_mhz / max(most_mhz, 1)
+    if drop > limits.frequency_drop_suspect:
+        fell = f"the GPU's clock lay between {least_mhz} and {most_mhz} MHz while it computed"
+        yield "SUSPECT", f"{fell} (limit {limits.frequency_drop_suspect:.0%} apart)"
 
 
 def _share(name: str, share: float, suspect: float, invalid: float) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from edgebench.records.catalog import (
     TargetSpec,
 )
 from edgebench.records.device import DeviceFacts, DeviceState, Place, Reading, ThermalState
-from edgebench.records.plan import Plan, PlannedArtifact, Schedule, TensorFile
+from edgebench.records.plan import Command, Plan, PlannedArtifact, Schedule, TensorFile
 from edgebench.records.result import Result, ResultDocument, ResultLayer
 from edgebench.records.run import (
     CanaryReference,
@@ -42,7 +42,9 @@ from edgebench.records.trace import (
     LayersRow,
     LayerTiming,
     LoadRow,
+    MonitorRow,
     OutputRow,
+    ProgramRow,
     SensorsRow,
     TelemetryRow,
     Trace,
@@ -55,6 +57,7 @@ __all__ = [
     "ArtifactFile",
     "CanaryReference",
     "CanaryRow",
+    "Command",
     "DeviceFacts",
     "DeviceState",
     "EndRow",
@@ -72,6 +75,7 @@ __all__ = [
     "ModelFamily",
     "ModelIdentity",
     "ModelVariant",
+    "MonitorRow",
     "NotMeasured",
     "OutputRow",
     "ParityCheck",
@@ -79,6 +83,7 @@ __all__ = [
     "Plan",
     "PlannedArtifact",
     "ProfileRecord",
+    "ProgramRow",
     "PublishedFigure",
     "Reading",
     "Record",

@@ -44,7 +44,7 @@ class ModelIdentity(Record, frozen=True, kw_only=True):
 class ParityCheck(Record, frozen=True, kw_only=True):
     """One comparison. ``error_relative`` = max|a-b| / max|b| over all outputs and batches, the worst of them."""
 
-    step: Literal["fuse", "onnxruntime", "ncnn", "torch"]
+    step: Literal["fuse", "onnxruntime", "ncnn", "torch", "tensorrt"]
     against: str
     error_relative: float
     tolerance_relative: float

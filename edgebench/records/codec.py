@@ -52,6 +52,11 @@ def decode_trace(data: bytes, *, path: str) -> Trace:
     return Trace(rows=tuple(rows))
 
 
+def encode_trace(trace: Trace) -> bytes:
+    """The same the other way round."""
+    return b"".join(msgspec.json.encode(row) + b"\n" for row in trace.rows)
+
+
 def _invalid(error: msgspec.DecodeError, path: str, hint: str) -> InvalidFile:
     text = str(error)
     found = _PATH.search(text)

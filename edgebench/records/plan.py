@@ -49,6 +49,16 @@ class Schedule(Record, frozen=True, kw_only=True):
     settle_max_ms: int = 300
 
 
+class Command(Record, frozen=True, kw_only=True):
+    """A program of others that the native harness runs: ``argv[0]`` is its path on the device, ``output`` the file for what it
+    prints, ``files`` what it writes, by role."""
+
+    name: str
+    argv: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    output: str
+    files: dict[str, str] = {}
+
+
 class Plan(Record, frozen=True, kw_only=True):
     """One launch.
 
@@ -57,6 +67,9 @@ class Plan(Record, frozen=True, kw_only=True):
     iteration and each alone. The agent writes its trace to ``trace_path`` and any file (outputs, the optimised graph) into
     ``work_dir``. It ends itself after ``deadline_s``; with a ``heartbeat_path`` (sustained runs) it ends instead once that
     file was not renewed for ``heartbeat_max_age_s``.
+
+    ``commands``, which only the native harness knows, are run one after the other in place of a network, and those
+    ``beside`` it while a network is timed, on cores that are not measured (left out where there are none).
     """
 
     schema: int = PLAN_SCHEMA
@@ -73,5 +86,7 @@ class Plan(Record, frozen=True, kw_only=True):
     heartbeat_path: str | None = None
     heartbeat_max_age_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
     thermal_zones: dict[str, str] = {}
+    commands: tuple[Command, ...] = ()
+    beside: tuple[Command, ...] = ()
     work_dir: str
     trace_path: str

@@ -75,7 +75,8 @@ class WarmupRow(Record, frozen=True, kw_only=True, tag_field="type", tag="warmup
 class IterationsRow(Record, frozen=True, kw_only=True, tag_field="type", tag="iterations"):
     """A block of timed iterations between two canaries: ns per stage, the core each ran on, and how many were dropped.
 
-    ``interleaved`` iterations alternated with those of another artifact: only ratios come from them.
+    ``interleaved`` iterations alternated with those of another artifact: only ratios come from them. ``cores`` is empty where
+    a program of others ran them. ``transfers`` are ns of copies to and from an accelerator, apart from the stages.
     """
 
     artifact: int
@@ -84,6 +85,7 @@ class IterationsRow(Record, frozen=True, kw_only=True, tag_field="type", tag="it
     cores: tuple[int, ...]
     dropped: int
     interleaved: bool = False
+    transfers: dict[str, tuple[int, ...]] = {}
 
 
 class SensorsRow(Record, frozen=True, kw_only=True, tag_field="type", tag="sensors"):
@@ -128,6 +130,40 @@ class OutputRow(Record, frozen=True, kw_only=True, tag_field="type", tag="output
     shape: tuple[int, ...]
     dtype: str
     path: str
+
+
+class ProgramRow(Record, frozen=True, kw_only=True, tag_field="type", tag="program"):
+    """A program of the plan's ran from ``t_ns`` to ``end_ns``: ``status`` is its exit status, 128 + n where signal n ended it.
+
+    ``files`` are those of the plan's command, and what it printed as *output*.
+    """
+
+    name: str
+    t_ns: int
+    end_ns: int
+    status: int
+    cpu_time_ns: int
+    memory_peak_bytes: int
+    files: dict[str, str]
+
+
+class MonitorRow(Record, frozen=True, kw_only=True, tag_field="type", tag="monitor"):
+    """What a board's own monitor said while the launch ran, a sample each ``period_ms``; what it left out is null.
+
+    ``cost_share`` is the monitor's own CPU time, as a share of one core. ``power_mw`` is by the rails' names, which are parts
+    of one another and never added up; ``total_rail`` names the one that holds all, where there is one.
+    """
+
+    name: str
+    t_ns: int
+    period_ms: int
+    cost_share: float
+    gpu_percent: tuple[int | None, ...]
+    gpu_mhz: tuple[int | None, ...]
+    emc_mhz: tuple[int | None, ...]
+    temperature_c: dict[str, tuple[float | None, ...]]
+    power_mw: dict[str, tuple[int | None, ...]]
+    total_rail: str | None
 
 
 class LayerTiming(Record, frozen=True, kw_only=True):
@@ -182,6 +218,8 @@ TraceRow = (
     | IterationsRow
     | TelemetryRow
     | OutputRow
+    | ProgramRow
+    | MonitorRow
     | LayersRow
     | ErrorRow
     | EndRow

@@ -7,7 +7,7 @@ from importlib import import_module
 from edgebench.errors import UnknownName
 from edgebench.runtime.base import Runtime
 
-_CLASSES = {"onnxruntime": "OnnxRuntime", "ncnn": "Ncnn", "torch": "Torch"}
+_CLASSES = {"onnxruntime": "OnnxRuntime", "ncnn": "Ncnn", "torch": "Torch", "tensorrt": "TensorRt"}
 RUNTIMES = tuple(_CLASSES)
 
 

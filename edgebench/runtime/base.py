@@ -22,6 +22,9 @@ class Launcher(Protocol):
     def agent(self, runtime: Runtime) -> str:
         """Names the very build that will run: two builds of one version may differ."""
 
+    def version(self, runtime: Runtime) -> str:
+        """The version of ``runtime`` that launches load there."""
+
     def launch(self, plan: Plan) -> Trace:
         """Raises LaunchFailed when there is no usable trace."""
 

@@ -47,6 +47,10 @@ class HostLauncher:
         """The command, whose path names the harness's content."""
         return " ".join(runtime.agent_command())
 
+    def version(self, runtime: Runtime) -> str:
+        """The one that is installed here."""
+        return runtime.version()
+
     def launch(self, plan: Plan) -> Trace:
         """One fresh process; its trace, complete to the end row.
 

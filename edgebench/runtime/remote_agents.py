@@ -6,14 +6,19 @@ import re
 import shlex
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from edgebench.device.canary_build import canary_library_for
 from edgebench.errors import DeviceError, DeviceRefused, NotInstalled
 from edgebench.events import Emit
 from edgebench.files import cache_root, full_disk_is_said, sha256_bytes, sha256_file, write_atomic
-from edgebench.runtime.harness_build import Harness, build_harness, find_harness, get_abi
+from edgebench.records import EndRow, Plan, ProgramRow, Trace
+from edgebench.runtime.harness_build import NCNN_VERSION, Harness, build_harness, find_harness, get_abi
+from edgebench.runtime.monitors import FIND, TEGRASTATS, monitor_command, monitor_row
 from edgebench.transport.remote import Ran
 
 _TRY_S = 30.0
@@ -37,6 +42,19 @@ class Asked(Protocol):
         """See Remote.run_script."""
 
 
+@dataclass(frozen=True)
+class Work:
+    """What preparing a launch there needs. ``folder`` is edgebench's own on ``device``, for what is worth keeping.
+
+    ``launch`` runs the harness once, by a plan whose paths are the device's; its bound is the plan's deadline.
+    """
+
+    folder: str
+    device: Asked
+    emit: Emit
+    launch: Callable[[Plan], Trace]
+
+
 class RemoteAgent(Protocol):
     """A program for a device. Nothing is sent or asked before it is needed."""
 
@@ -52,8 +70,17 @@ class RemoteAgent(Protocol):
         Raises DeviceRefused or NotInstalled with the mend where it does not run.
         """
 
+    def version(self, device: Asked) -> str:
+        """The version of the runtime that it loads there."""
+
     def canary_library(self) -> Path | None:
         """The library that it needs for its canaries; None where they are compiled in."""
+
+    def planned(self, plan: Plan, work: Work) -> Plan:
+        """``plan``, whose paths are the device's, with what this agent adds: an engine that is built first, a monitor."""
+
+    def adapted(self, trace: Trace, plan: Plan) -> Trace:
+        """The rows that the agent wrote as any agent writes them; files that they name are here, ``plan`` is as of here."""
 
 
 def native_agents(abi: str, emit: Emit, *, harness: Harness | None = None) -> dict[str, RemoteAgent]:
@@ -62,18 +89,28 @@ def native_agents(abi: str, emit: Emit, *, harness: Harness | None = None) -> di
     return {"ncnn": agent, "none": agent}
 
 
-def board_agents(abi: str, emit: Emit, *, python: str | None = None) -> dict[str, RemoteAgent]:
-    """By runtime, for a board that may have a Python: ``python`` where it is not on the PATH."""
-    return {**native_agents(abi, emit), "onnxruntime": PythonAgent(abi, "onnxruntime", python)}
+def board_agents(abi: str, emit: Emit, *, python: str | None = None, monitored: bool = False) -> dict[str, RemoteAgent]:
+    """By runtime, for a board that may have a Python: ``python`` where it is not on the PATH. ``monitored`` by tegrastats."""
+    from edgebench.runtime.tensorrt.agent import TensorRtAgent
+
+    native = NativeAgent(abi, emit, None, monitored=monitored)
+    return {
+        "ncnn": native,
+        "none": native,
+        "tensorrt": TensorRtAgent(native),
+        "onnxruntime": PythonAgent(abi, "onnxruntime", python),
+    }
 
 
 class NativeAgent:
     """The harness for ``abi``: found, or built."""
 
-    def __init__(self, abi: str, emit: Emit, harness: Harness | None) -> None:
+    def __init__(self, abi: str, emit: Emit, harness: Harness | None, *, monitored: bool = False) -> None:
         self._abi = abi
         self._emit = emit
         self._harness = harness
+        self._monitored = monitored
+        self._monitor: str | None = None
 
     def made(self) -> None:
         """See RemoteAgent. Raises as build_harness does."""
@@ -92,8 +129,31 @@ class NativeAgent:
             raise _not_executable(ran, self._abi)
         return program
 
+    def version(self, device: Asked) -> str:
+        """See RemoteAgent."""
+        del device
+        return NCNN_VERSION
+
     def canary_library(self) -> None:
         """See RemoteAgent."""
+
+    def planned(self, plan: Plan, work: Work) -> Plan:
+        """See RemoteAgent: with the board's monitor beside it, where there is one and something is timed."""
+        if not self._monitored or plan.mode not in ("measure", "profile"):
+            return plan
+        if self._monitor is None:
+            self._monitor = next(iter(work.device.run_script(FIND, timeout_s=_TRY_S).output.split()), "")
+        return replace(plan, beside=(monitor_command(self._monitor, plan.work_dir),)) if self._monitor else plan
+
+    def adapted(self, trace: Trace, plan: Plan) -> Trace:
+        """See RemoteAgent: what the monitor said stands before the end, where it can be read."""
+        del plan
+        monitors = [row for row in trace.of(ProgramRow) if row.name == TEGRASTATS]
+        if not monitors:
+            return trace
+        said = monitor_row(monitors[0])
+        body = [*(row for row in trace.rows[:-1] if row not in monitors), *([said] if said else [])]
+        return Trace(rows=(*body, replace(trace.of(EndRow)[0], rows=len(body))))
 
     def _found(self) -> Harness:
         if self._harness is None:
@@ -123,6 +183,21 @@ class PythonAgent:
     def ready(self, there: There, device: Asked) -> str:
         """See RemoteAgent."""
         return f"{self._find(device)} {shlex.quote(there(agent_zip(), False))}"
+
+    def version(self, device: Asked) -> str:
+        """See RemoteAgent."""
+        self._find(device)
+        return self._version
+
+    def planned(self, plan: Plan, work: Work) -> Plan:
+        """See RemoteAgent."""
+        del work
+        return plan
+
+    def adapted(self, trace: Trace, plan: Plan) -> Trace:
+        """See RemoteAgent."""
+        del plan
+        return trace
 
     def canary_library(self) -> Path | None:
         """See RemoteAgent. Without a cross compiler numpy does the work, and the trace says so."""

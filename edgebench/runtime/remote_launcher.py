@@ -24,11 +24,11 @@ from edgebench.errors import (
 )
 from edgebench.events import Emit, Progressed, StageFinished, StageStarted
 from edgebench.files import sha256_file, write_atomic
-from edgebench.records import LayersRow, OutputRow, Plan, PlannedArtifact, TensorFile, Trace
-from edgebench.records.codec import encode
+from edgebench.records import LayersRow, OutputRow, Plan, PlannedArtifact, ProgramRow, TensorFile, Trace
+from edgebench.records.codec import encode, encode_trace
 from edgebench.runtime.base import Runtime
 from edgebench.runtime.ending import Ending, finished_trace
-from edgebench.runtime.remote_agents import RemoteAgent
+from edgebench.runtime.remote_agents import RemoteAgent, Work
 from edgebench.transport.patience import Patience
 from edgebench.transport.remote import Remote
 
@@ -79,6 +79,7 @@ class RemoteLauncher:
         emit: Emit,
         *,
         verify_files: bool = False,
+        keep: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._remote = remote
         self._patience = patience
@@ -86,6 +87,7 @@ class RemoteLauncher:
         self._agents = agents
         self._emit = emit
         self._verify_files = verify_files
+        self._keep = keep
         self._pushed: dict[Path, str] = {}
         self._started: dict[RemoteAgent, str] = {}
 
@@ -96,6 +98,10 @@ class RemoteLauncher:
     def agent(self, runtime: Runtime) -> str:
         """The content of its agent, and the version of what that loads."""
         return self._agent(runtime.name).identity(self._remote)
+
+    def version(self, runtime: Runtime) -> str:
+        """That of the device."""
+        return self._agent(runtime.name).version(self._remote)
 
     def launch(self, plan: Plan) -> Trace:
         """One fresh process on the device, its trace and outputs brought here, to where ``plan`` wants them.
@@ -143,13 +149,34 @@ class RemoteLauncher:
         self._patience.ask(lambda: self._remote.run_script(_clean_up(folder), timeout_s=GRACE_S))
 
     def _launch(self, plan: Plan, folder: str) -> Trace:
+        agent = self._agent(plan.runtime)
+        started = self._started_by(plan.runtime, self._emit)
+        here, trace_path = Path(plan.work_dir), Path(plan.trace_path)
+
+        def launch(build: Plan) -> Trace:
+            self._keep(build.deadline_s + GRACE_S)
+            local = here / Path(build.trace_path).name
+            trace = self._run(build, replace(build, work_dir=plan.work_dir, trace_path=str(local)), started)
+            self._keep(0.0)
+            return trace
+
+        work = Work(self._place.folder, self._remote, self._emit, launch)
+        there = agent.planned(self._moved(plan, folder), work)
+        raw = self._run(there, plan, started)
+        trace = agent.adapted(raw, plan)
+        if trace is not raw:
+            write_atomic(trace_path, encode_trace(trace))
+        return trace
+
+    def _run(self, there: Plan, plan: Plan, started: str) -> Trace:
+        """The harness's own trace: ``there`` is the plan as the device reads it, ``plan`` as of here."""
+        folder = there.work_dir
         here = Path(plan.work_dir)
         said_path, trace_path = here / "agent.stderr", Path(plan.trace_path)
-        there = self._moved(plan, folder)
         write_atomic(here / "plan.json", encode(there))
         self._moving(lambda: self._remote.put(encode(there), f"{folder}/plan.json"))
         bound_s = plan.deadline_s + GRACE_S
-        script = _start(self._started_by(plan.runtime, self._emit), folder, plan.threads)
+        script = _start(started, folder, plan.threads)
         try:
             ran = self._remote.run_script(script, timeout_s=bound_s)
         except CommandTimedOut as late:
@@ -180,8 +207,19 @@ class RemoteLauncher:
                 row = replace(row, path=brought(row.path))
             elif isinstance(row, LayersRow) and row.graph is not None:
                 row = replace(row, graph=brought(row.graph))
+            elif isinstance(row, ProgramRow):
+                row = replace(row, files=self._with_said(row.files, brought))
             rows.append(row)
         return Trace(rows=tuple(rows))
+
+    @staticmethod
+    def _with_said(files: Mapping[str, str], brought: Callable[[str], str]) -> dict[str, str]:
+        """A program's files, brought here; one that it never wrote is left out, as it may have failed before."""
+        here = {}
+        for role, path in files.items():
+            with suppress(DeviceRefused):
+                here[role] = brought(path)
+        return here
 
     def _moved(self, plan: Plan, folder: str) -> Plan:
         """``plan`` with every path as it is on the device, and every file there."""

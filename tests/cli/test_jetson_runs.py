@@ -33,7 +33,8 @@ def sound(jetson: VirtualBoard) -> Iterator[None]:
 
 def run(edgebench: Edgebench, runs: Path, *flags: str) -> Any:
     return edgebench(
-        "run", "net.param", "--target", "orin-nano", "--serial", NAME, "--runs-dir", str(runs), "--json", *flags
+        *("run", "net.param", "--target", "orin-nano", "--serial", NAME, "--runs-dir", str(runs)),
+        *("--runtime", "ncnn", "--json", *flags),
     )
 
 
@@ -86,7 +87,7 @@ def test_the_doctor_tells_mode_and_clocks(edgebench: Edgebench, jetson: VirtualB
 
 
 def test_ctrl_c_puts_mode_and_clocks_back(jetson: VirtualBoard, tmp_path: Path) -> None:
-    flags = ("--power-mode", "0", "--lock-clocks", "--launches", "40", "--no-gate", "--no-profile")
+    flags = ("--runtime", "ncnn", "--power-mode", "0", "--lock-clocks", "--launches", "40", "--no-gate", "--no-profile")
     command = ("run", "net.param", "--target", "orin-nano", "--serial", NAME, "--runs-dir", str(tmp_path), *flags)
     process = started(Path.cwd(), *command)
     eventually(lambda: list(tmp_path.glob("*/launches/*/trace.jsonl")) != [], "the first launch is here")

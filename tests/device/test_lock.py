@@ -51,8 +51,8 @@ def grow_old(folder: str, seconds: float) -> None:
     """By the device's uptime, and by its wall clock for what has no lease."""
     lease = Path(folder, "lease")
     if os.path.lexists(lease):
-        boot, uptime_s, token = str(lease.readlink()).split(":")
-        write_lease(folder, f"{boot}:{int(uptime_s) - round(seconds)}:{token}")
+        boot, uptime_s, token, silent_s = str(lease.readlink()).split(":")
+        write_lease(folder, f"{boot}:{int(uptime_s) - round(seconds)}:{token}:{silent_s}")
     then = time.time() - seconds
     os.utime(f"{folder}/lock", (then, then), follow_symlinks=False)
 
@@ -132,8 +132,8 @@ def test_a_wall_clock_that_jumps_neither_ages_a_lock_nor_keeps_it_young(folder):
             os.utime(f"{folder}/{name}", (then, then), follow_symlinks=False)
         held = second.try_acquire()
         assert held is not None and held.split("last seen ")[1].startswith(("0 s", "1 s"))
-    boot, uptime_s, token = str(Path(folder, "lease").readlink()).split(":")
-    write_lease(folder, f"{boot}:{int(uptime_s) - STALE_S - 1}:{token}")
+    boot, uptime_s, token, _ = str(Path(folder, "lease").readlink()).split(":")
+    write_lease(folder, f"{boot}:{int(uptime_s) - STALE_S - 1}:{token}:0")
     assert second.try_acquire() is not None
     assert second.try_acquire() is None
 
@@ -151,14 +151,14 @@ def test_an_owner_that_has_not_written_its_first_lease_is_not_taken_for_the_one_
 
 def test_a_device_that_was_started_again_was_without_its_owner_since_then(folder):
     lock(folder, ELSEWHERE).try_acquire()
-    write_lease(folder, f"an-earlier-boot:99999999:{ELSEWHERE.token}")
+    write_lease(folder, f"an-earlier-boot:99999999:{ELSEWHERE.token}:0")
     uptime_s = int(float(Path("/proc/uptime").read_text().split()[0]))
     held = lock(folder, ALSO_ELSEWHERE).try_acquire()
     seen_s = int(held.split("last seen ")[1].split()[0])
     assert uptime_s - 1 <= seen_s <= uptime_s + 2
 
 
-@pytest.mark.parametrize("lease", ["nothing", "rubbish:1", "a:b:c:d", "boot:minus-one:aaaa"])
+@pytest.mark.parametrize("lease", ["nothing", "rubbish:1", "a:b:c", "a:b:c:d:e", "boot:minus-one:aaaa"])
 def test_a_lease_that_says_nothing_leaves_the_device_to_its_holder(folder, lease):
     lock(folder, ELSEWHERE).try_acquire()
     write_lease(folder, lease)

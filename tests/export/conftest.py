@@ -40,6 +40,9 @@ class Bench:
     def agent(self, runtime: Runtime) -> str:
         return self.launcher.agent(runtime)
 
+    def version(self, runtime: Runtime) -> str:
+        return self.launcher.version(runtime)
+
     def launch(self, plan: Plan) -> Trace:
         self.plans.append(plan)
         return self.launcher.launch(plan)

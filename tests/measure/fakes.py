@@ -179,6 +179,9 @@ class FakeLauncher:
     answer: Callable[[Plan], Trace | BaseException]
     plans: list[Plan] = field(default_factory=list)
 
+    def version(self, runtime: object) -> str:
+        return "1"
+
     def launch(self, plan: Plan) -> Trace:
         self.plans.append(plan)
         answer = self.answer(plan)

@@ -92,6 +92,15 @@ PLAN = r.Plan(
     deadline_s=60.0,
     canary_library="/device/canary.so",
     thermal_zones={"cpu": "/sys/class/thermal/thermal_zone0/temp"},
+    commands=(
+        r.Command(
+            name="trtexec",
+            argv=("/usr/src/tensorrt/bin/trtexec", "--loadEngine=/device/a.engine"),
+            output="/device/launch/trtexec.txt",
+            files={"times": "/device/launch/times.json"},
+        ),
+    ),
+    beside=(r.Command(name="tegrastats", argv=("/usr/bin/tegrastats",), output="/device/launch/said"),),
     work_dir="/device/launch",
     trace_path="/device/launch/trace.jsonl",
 )
@@ -134,6 +143,14 @@ TRACE = r.Trace(
         ),
         r.WarmupRow(artifact=0, t_ns=4_000, iterations_ns=(9, 7, 6), settled=True),
         r.IterationsRow(artifact=0, t_ns=5_000, stages={"net": (6, 5, 6)}, cores=(0, 0, 0), dropped=2),
+        r.IterationsRow(
+            artifact=0,
+            t_ns=5_500,
+            stages={"net": (6, 5)},
+            cores=(),
+            dropped=0,
+            transfers={"h2d": (1, 1), "d2h": (1, 2)},
+        ),
         r.TelemetryRow(
             t_ns=6_000,
             frequency_khz={"0": 2_000_000},
@@ -145,6 +162,27 @@ TRACE = r.Trace(
             cores_busy_ms=60.0,
         ),
         r.OutputRow(artifact=0, batch=0, name="logits", shape=(1, 10), dtype="float32", path="out0.bin"),
+        r.ProgramRow(
+            name="trtexec",
+            t_ns=6_100,
+            end_ns=6_900,
+            status=0,
+            cpu_time_ns=300,
+            memory_peak_bytes=2_000_000,
+            files={"output": "trtexec.txt"},
+        ),
+        r.MonitorRow(
+            name="tegrastats",
+            t_ns=6_100,
+            period_ms=500,
+            cost_share=0.004,
+            gpu_percent=(63, None),
+            gpu_mhz=(621, None),
+            emc_mhz=(2133, 2133),
+            temperature_c={"gpu": (53.3, 53.5)},
+            power_mw={"VDD_IN": (12479, None)},
+            total_rail="VDD_IN",
+        ),
         r.LayersRow(
             artifact=0,
             t_ns=7_000,

@@ -11,9 +11,17 @@ from edgebench.errors import NotInstalled, PrecisionRefused, UnknownName
 from edgebench.events import ignore
 from edgebench.runtime import RUNTIMES, get_runtime
 
+# Those that run beside Python, on this machine too.
+HERE = ("onnxruntime", "ncnn", "torch")
 
-@pytest.mark.parametrize("name", RUNTIMES)
-def test_every_runtime_answers_to_its_name_and_knows_its_version(name):
+
+def test_every_runtime_answers_to_its_name():
+    assert [get_runtime(name).name for name in RUNTIMES] == list(RUNTIMES)
+    assert set(HERE) < set(RUNTIMES)
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_a_runtime_of_this_machine_knows_its_version(name):
     runtime = get_runtime(name)
     assert runtime.name == name
     assert runtime.version() == metadata.version(name)
@@ -53,7 +61,7 @@ def test_ncnn_without_a_harness_and_without_a_compiler_tells_what_to_install(mon
     assert raised.value.hint == "run: apt-get install g++"
 
 
-@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize("name", HERE)
 @pytest.mark.parametrize(("precision", "machine"), [("fp16", "x86_64"), ("int8", "aarch64")])
 def test_a_precision_that_would_be_another_ones_speed_is_refused(name, precision, machine):
     with pytest.raises(PrecisionRefused, match=precision):
@@ -77,3 +85,22 @@ def test_onnxruntime_and_ncnn_have_layers_and_torch_says_why_not():
     assert get_runtime("onnxruntime").not_profiled is None
     assert get_runtime("ncnn").not_profiled is None
     assert "reference row" in str(get_runtime("torch").not_profiled)
+
+
+def test_tensorrt_is_never_beside_python_and_says_where_it_runs():
+    tensorrt = get_runtime("tensorrt")
+    for refused in (lambda: tensorrt.require_installed(ignore), tensorrt.agent_command, tensorrt.version):
+        with pytest.raises(NotInstalled) as raised:
+            refused()
+        assert "--target orin-nano" in raised.value.hint
+
+
+def test_tensorrt_takes_fp16_on_every_machine_and_no_precision_that_it_would_not_build():
+    tensorrt = get_runtime("tensorrt")
+    tensorrt.check_precision("fp16", "x86_64")
+    with pytest.raises(PrecisionRefused, match="int8"):
+        tensorrt.check_precision("int8", "aarch64")
+
+
+def test_fp32_on_a_gpu_is_not_tf32():
+    assert get_runtime("tensorrt").options("fp32", 1)["tf32"] is False

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import sys
 from pathlib import Path
 
 SAMPLES = Path(__file__).parents[1] / "device" / "samples" / "jetson"
@@ -39,7 +41,32 @@ esac
 DPKG_QUERY = """\
 printf 'installed 10.3.0.30-1+cuda12.5\\nnot-installed \\n'
 """
-PROGRAMS = {"sudo": SUDO, "nvpmodel": NVPMODEL, "jetson_clocks": JETSON_CLOCKS, "dpkg-query": DPKG_QUERY}
+# One line of an Orin Nano again and again, as the real one writes it: a line an interval.
+TEGRASTATS = """\
+interval=1000 log=/dev/stdout
+while [ $# -gt 0 ]; do
+  case "$1" in
+  --interval) interval=$2; shift ;;
+  --logfile) log=$2; shift ;;
+  *) echo "Unknown option $1"; exit 1 ;;
+  esac
+  shift
+done
+seconds=$(printf '%d.%03d' $((interval / 1000)) $((interval % 1000)))
+while true; do cat "$JETSON/tegrastats" >> "$log"; sleep "$seconds"; done
+"""
+# Where JetPack puts it is a folder of this machine: here it is on the PATH.
+TRTEXEC = f"""\
+exec {shlex.quote(sys.executable)} {shlex.quote(str(Path(__file__).parent / "trtexec_stand_in.py"))} "$@"
+"""
+PROGRAMS = {
+    "trtexec": TRTEXEC,
+    "tegrastats": TEGRASTATS,
+    "sudo": SUDO,
+    "nvpmodel": NVPMODEL,
+    "jetson_clocks": JETSON_CLOCKS,
+    "dpkg-query": DPKG_QUERY,
+}
 CONF = """\
 # NVPMODEL configuration
 < PARAM TYPE=FILE NAME=CPU_ONLINE >
@@ -60,6 +87,8 @@ def lay_out_jetson(folder: Path) -> None:
     (folder / "etc" / "nvpmodel.conf").write_text(CONF)
     shutil.copy(SAMPLES / "nv_tegra_release_r36.txt", folder / "etc" / "nv_tegra_release")
     (folder / "mode").write_text("1\n")
+    lines = (SAMPLES / "tegrastats_lines.txt").read_text().splitlines(keepends=True)
+    (folder / "tegrastats").write_text(next(line for line in lines if "GR3D_FREQ 63%@[621]" in line))
     clocks = (SAMPLES / "jetson_clocks_show_orin_nano.txt").read_text()
     (folder / "clocks").write_text(clocks)
     # As jetson_clocks leaves it: the memory's bounds stay, an override holds it.

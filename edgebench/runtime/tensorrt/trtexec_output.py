@@ -23,6 +23,7 @@ _ENDED = re.compile(r"^&&&& (PASSED|FAILED) TensorRT\.trtexec\b", re.MULTILINE)
 _WARMUP = re.compile(_PREFIX + rf"Warmup completed ([0-9]{{1,9}}) queries over {_NUMBER} ms\s*$", re.MULTILINE)
 _TRACE = re.compile(_PREFIX + rf"Timing trace has ([0-9]{{1,9}}) queries over {_NUMBER} s\s*$", re.MULTILINE)
 _DEVICE = re.compile(_PREFIX + r"Selected Device: (\S[^\n]*?)\s*$", re.MULTILINE)
+_LOADED = re.compile(_PREFIX + rf"Engine (?:loaded|deserialized) in {_NUMBER} sec\.?\s*$", re.MULTILINE)
 _ERROR = re.compile(r"^\[[^\]\n]*\] \[E\] (?:\[TRT\] |Error\[[^\]]*\]: )?(\S[^\n]*?)\s*$", re.MULTILINE)
 _SUMMARY = re.compile(
     _PREFIX + r"(Latency|Enqueue Time|H2D Latency|GPU Compute Time|D2H Latency): ([^\n]*)$", re.MULTILINE
@@ -44,13 +45,14 @@ _ROUNDING = 2e-5
 class Console:
     """``version`` as (10, 3, 0); ``passed`` None where it ended without a word, as when it was killed.
 
-    ``warmup_ms`` and ``warmup_queries`` are its report of the warm-up, ``queries`` and ``timed_s`` that of the timed part.
-    ``median_ms`` is by the names of its summary.
+    ``loaded_s`` is what loading the engine took, ``warmup_ms`` and ``warmup_queries`` are its report of the warm-up,
+    ``queries`` and ``timed_s`` that of the timed part. ``median_ms`` is by the names of its summary.
     """
 
     version: tuple[int, int, int] | None = None
     device: str | None = None
     passed: bool | None = None
+    loaded_s: float | None = None
     warmup_queries: int | None = None
     warmup_ms: float | None = None
     queries: int | None = None
@@ -63,14 +65,15 @@ class Console:
 class Times:
     """The timed inferences, without warm-up, in order. ``compute_ms`` is the GPU's own time; transfers are apart.
 
-    ``h2d_ms``, ``d2h_ms`` and ``latency_ms`` (all three together) are None where the file does not have them for every row.
+    ``warmup_ms`` is the computing of each that does not count. ``h2d_ms``, ``d2h_ms`` and ``latency_ms`` (all three together)
+    are None where the file does not have them for every row.
     """
 
     compute_ms: tuple[float, ...]
     h2d_ms: tuple[float, ...] | None
     d2h_ms: tuple[float, ...] | None
     latency_ms: tuple[float, ...] | None
-    warmup_rows: int
+    warmup_ms: tuple[float, ...]
 
 
 def parse_console(text: str) -> Console:
@@ -91,6 +94,7 @@ def parse_console(text: str) -> Console:
         version=None if version is None else _version(version),
         device=_only(found[1] for found in _DEVICE.finditer(text)),
         passed=None if ended is None else ended == "PASSED",
+        loaded_s=_only(float(found[1]) for found in _LOADED.finditer(text)),
         warmup_queries=warmup[0] if warmup else None,
         warmup_ms=warmup[1] if warmup else None,
         queries=trace[0] if trace else None,
@@ -126,7 +130,7 @@ def parse_times(data: bytes, console: Console) -> Times:
         h2d_ms=h2d and h2d[first:],
         d2h_ms=d2h and d2h[first:],
         latency_ms=latency and latency[first:],
-        warmup_rows=first,
+        warmup_ms=compute[:first],
     )
 
 

@@ -1,0 +1,136 @@
+"""``trtexec`` on a device: where it is, what it can do, and the words that build, time, profile and verify with it."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from edgebench.errors import NotInstalled
+from edgebench.records import Schedule, TensorFile
+from edgebench.records.plan import Option
+from edgebench.runtime.tensorrt.trtexec_output import parse_console
+
+# On the PATH, where JetPack's and Debian's packages put it, and where NVIDIA's archives are unpacked.
+_PLACES = ("/usr/src/tensorrt/bin/trtexec", "/opt/tensorrt/bin/trtexec", "/usr/local/tensorrt/bin/trtexec")
+_FLAG = re.compile(r"^\s*(--[A-Za-z0-9]+)", re.MULTILINE)
+# Older ones give the builder 16 MB unless told otherwise, with which it cannot use its better kernels.
+_WORKSPACE_MIB = 1024
+_WARMUP_MS = 500
+_INSTALL = (
+    "on a Jetson: sudo apt-get install tensorrt; elsewhere put trtexec on the PATH of the user that ssh logs in as"
+)
+
+
+@dataclass(frozen=True)
+class Trtexec:
+    """The program at ``path``, with the options that its own help lists."""
+
+    path: str
+    version: tuple[int, int, int]
+    flags: frozenset[str]
+
+    @property
+    def version_text(self) -> str:
+        """As 10.3.0."""
+        return ".".join(map(str, self.version))
+
+    def build(self, onnx: str, engine: str, timing_cache: str, precision: str, options: dict[str, Option]) -> list[str]:
+        """Builds and saves an engine, and runs nothing."""
+        words = [self.path, f"--onnx={onnx}", f"--saveEngine={engine}", *self.precision_flags(precision)]
+        if not options["tf32"] and self._has("--noTF32"):
+            words.append("--noTF32")
+        if self._has("--timingCacheFile"):
+            words.append(f"--timingCacheFile={timing_cache}")
+        if not self._has("--memPoolSize") and self._has("--workspace"):
+            words.append(f"--workspace={_WORKSPACE_MIB}")
+        # Layers are named in full only in an engine that was built for it; it changes no kernel.
+        if self._has("--profilingVerbosity"):
+            words.append("--profilingVerbosity=detailed")
+        elif self._has("--nvtxMode"):
+            words.append("--nvtxMode=verbose")
+        words += [flag for flag in ("--skipInference", "--buildOnly") if self._has(flag)][:1]
+        return words
+
+    def precision_flags(self, precision: str) -> list[str]:
+        """fp16 artifacts have fp16 values. Newer versions take the types from the file, older ones need leave for fp16."""
+        if self._has("--stronglyTyped"):
+            return ["--stronglyTyped"]
+        return ["--fp16"] if precision == "fp16" else []
+
+    def computed(self, precision: str) -> str:
+        """What is computed in: without strong types the builder may fall back to fp32, layer by layer."""
+        return "fp16 (fp32 where faster)" if precision == "fp16" and not self._has("--stronglyTyped") else precision
+
+    def time(self, engine: str, batch: tuple[TensorFile, ...], schedule: Schedule, times: str) -> list[str]:
+        """Times inferences with CUDA events, transfers apart."""
+        return [
+            *self._run(engine, batch),
+            f"--warmUp={_WARMUP_MS}",
+            f"--duration={max(math.ceil(schedule.measure_ms / 1000), 1)}",
+            f"--iterations={schedule.iterations_min}",
+            f"--exportTimes={times}",
+        ]
+
+    def profile(
+        self, engine: str, batch: tuple[TensorFile, ...], schedule: Schedule, files: dict[str, str]
+    ) -> list[str]:
+        """Times layers: a launch of its own, as the profiler slows down what it looks at."""
+        words = [*self.time(engine, batch, schedule, files["times"]), f"--exportProfile={files['profile']}"]
+        if "layers" in files:
+            words.append(f"--exportLayerInfo={files['layers']}")
+            if self._has("--profilingVerbosity"):
+                words.append("--profilingVerbosity=detailed")
+        return words
+
+    @property
+    def tells_layers(self) -> bool:
+        """Whether it can write what its layers are, beside what they take."""
+        return self._has("--exportLayerInfo")
+
+    def verify(self, engine: str, batch: tuple[TensorFile, ...], output: str) -> list[str]:
+        """Runs one batch and writes the outputs."""
+        return [
+            *self._run(engine, batch),
+            "--warmUp=0",
+            "--duration=0",
+            "--iterations=1",
+            f"--exportOutput={output}",
+        ]
+
+    def _run(self, engine: str, batch: tuple[TensorFile, ...]) -> list[str]:
+        # Names in quotes: they may hold colons and commas.
+        inputs = ",".join(f"'{tensor.name}':{tensor.path}" for tensor in batch)
+        return [self.path, f"--loadEngine={engine}", f"--loadInputs={inputs}"]
+
+    def _has(self, flag: str) -> bool:
+        return flag in self.flags
+
+
+def find_script() -> str:
+    """A shell script that prints where it is and its help; fails where it is nowhere."""
+    places = " ".join(map(shlex.quote, _PLACES))
+    return (
+        f'for each in "$(command -v trtexec)" {places}; do\n'
+        '  if [ -x "$each" ]; then echo "path $each"; "$each" --help 2>&1; exit 0; fi\n'
+        "done\nexit 1"
+    )
+
+
+def found(status: int, output: str) -> Trtexec:
+    """What ``find_script`` printed. Raises NotInstalled where it is not there, or does not run."""
+    path, _, rest = output.partition("\n")
+    if status != 0 or not path.startswith("path /"):
+        nowhere = f"not on the PATH, nor in {PurePosixPath(_PLACES[0]).parent}"
+        raise NotInstalled(f"the device has no trtexec: {nowhere}", hint=_INSTALL)
+    version = parse_console(rest).version
+    flags = frozenset(_FLAG.findall(rest))
+    if version is None or "--loadEngine" not in flags:
+        said = rest.strip().splitlines()[-1:] or ["nothing"]
+        raise NotInstalled(
+            f"{path[5:]} on the device does not tell its version and options: {said[0]}",
+            hint="run it there by hand with --help; it needs the libraries of the TensorRT that it belongs to",
+        )
+    return Trtexec(path[5:].strip(), version, flags)
