@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
-from edgebench.measure.validity import judge, judge_conditions, limits_of
-from edgebench.records import DeviceState, ErrorRow, LoadRow, Plan, ThermalState, Trace
+from edgebench.measure.validity import Judgement, judge, judge_conditions, limits_of
+from edgebench.records import DeviceState, ErrorRow, LoadRow, MonitorRow, Plan, ThermalState, Trace
 from tests.measure.fakes import FACTS, REFERENCE, canaries, telemetry, trace
 
 PLAN = Plan(
@@ -54,6 +56,51 @@ def test_a_disturbance_is_named_with_its_figure(planted: dict[str, object], vali
     judgement = judge(trace(**planted), PLAN, REFERENCE)  # type: ignore[arg-type]
     assert judgement.validity == validity
     assert any(words in reason for reason in judgement.reasons), judgement.reasons
+
+
+def on_gpu(mhz: tuple[int | None, ...] = (918, 918), percent: int = 90, cost: float = 0.004) -> Trace:
+    """A launch that waited while a GPU computed, and what a monitor said of it; without ``mhz`` nothing."""
+    row = MonitorRow(
+        name="tegrastats",
+        t_ns=0,
+        period_ms=500,
+        cost_share=cost,
+        gpu_percent=(percent,) * len(mhz),
+        gpu_mhz=mhz,
+        emc_mhz=(None,) * len(mhz),
+        temperature_c={},
+        power_mw={},
+        total_rail=None,
+    )
+    waited = [telemetry(0), telemetry(1000, cpu_time_ns=1_000_000)]
+    return trace(cores=(), rows=[*waited, *([row] if mhz else [])])
+
+
+def test_waiting_for_a_gpu_is_no_disturbance_where_its_clock_stood() -> None:
+    assert judge(on_gpu(), PLAN, REFERENCE) == Judgement("VALID", ())
+
+
+@pytest.mark.parametrize(
+    ("planted", "words"),
+    [
+        ({"mhz": ()}, "nothing told the GPU's clock"),
+        ({"mhz": (None, None)}, "nothing told the GPU's clock"),
+        ({"mhz": (918, 612, 918)}, "between 612 and 918 MHz"),
+        ({"cost": 0.02}, "tegrastats took 2.0% of a core (limit 1%)"),
+    ],
+)
+def test_a_gpu_that_was_throttled_or_not_seen_is_suspect(planted: dict[str, Any], words: str) -> None:
+    judgement = judge(on_gpu(**planted), PLAN, REFERENCE)
+    assert judgement.validity == "SUSPECT" and any(words in reason for reason in judgement.reasons)
+
+
+def test_the_clock_of_an_idle_gpu_says_nothing() -> None:
+    judgement = judge(on_gpu((306, 918), percent=0), PLAN, REFERENCE)
+    assert "nothing told the GPU's clock" in judgement.reasons[0]
+
+
+def test_a_launch_that_timed_nothing_has_failed() -> None:
+    assert judge(trace(iterations=0), PLAN, REFERENCE).validity == "FAILED"
 
 
 def test_a_chip_that_warms_under_load_is_no_disturbance() -> None:

@@ -187,7 +187,7 @@ def _outputs(ran: ProgramRow, plan: Plan, batch: int) -> list[TraceRow]:
 def _read(ran: ProgramRow, role: str) -> bytes:
     try:
         return Path(ran.files[role]).read_bytes()
-    except OSError as error:
+    except (KeyError, OSError) as error:
         raise LaunchFailed(
             f"trtexec ended well and wrote no {role}", hint="report it with trtexec's version and what it printed"
         ) from error
