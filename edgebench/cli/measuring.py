@@ -75,6 +75,8 @@ def request_of(models: tuple[str, ...], flags: MeasuringFlags, bench: Bench) -> 
         input_size=flags.input_size,
         batch=flags.batch,
         rebuild=flags.rebuild,
+        builds=flags.builds,
+        dla=flags.dla,
     )
 
 
@@ -119,10 +121,13 @@ def print_results(
         return
     from edgebench.report.layers import layers_text
     from edgebench.report.panel import result_panel
+    from edgebench.report.tables import builds_lines
 
     console = stdout_console()
     for result in results:
         console.print(result_panel(result))
+    for text in builds_lines(results):
+        console.print(text, markup=False, soft_wrap=True)
     # A run that was to have no profile needs no line that says so.
     for result in results:
         if result.layers or result.not_profiled:

@@ -24,6 +24,7 @@ from edgebench.records import (
     Series,
     ThermalState,
 )
+from edgebench.records.plan import Option
 from edgebench.runtime import RUNTIMES, get_runtime
 from edgebench.runtime.base import Launcher, Runtime
 from edgebench.runtime.launcher import plan_artifact
@@ -34,7 +35,10 @@ _FILE_FORMATS = {"onnx": "onnx", "ncnn": "ncnn"}
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asked to be measured. ``asked_runtimes`` is false where the runtimes are the target's defaults."""
+    """What a person asked to be measured. ``asked_runtimes`` is false where the runtimes are the target's defaults.
+
+    ``builds`` engines are made and measured of each artifact, for the ``dla`` of that number where one is asked for.
+    """
 
     models: tuple[str, ...]
     runtimes: tuple[str, ...]
@@ -46,6 +50,8 @@ class Request:
     input_size: tuple[int, ...] | None = None
     batch: int = 1
     rebuild: bool = False
+    builds: int = 1
+    dla: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ def prepare(request: Request, bench: Bench) -> Prepared:
     first failure is raised. Unknown names and missing runtimes are raised at once: nothing would be right after them.
     """
     models = [model for name in request.models for model in resolve_model(name)]
-    runtimes = [get_runtime(name) for name in request.runtimes]
+    runtimes = [runtime for name in request.runtimes for runtime in _variants(name, request)]
     for runtime in runtimes:
         bench.launcher.prepare(runtime, bench.emit)
     prepared = Prepared()
@@ -108,9 +114,20 @@ def reopen(record: RunRecord) -> list[Subject]:
     subjects = []
     for series in record.series:
         artifact, folder = open_artifact(series.artifact)
-        runtime = get_runtime(series.identity.runtime)
+        runtime = get_runtime(series.identity.runtime, series.identity.runtime_options)
         subjects.append(_subject(artifact, folder, runtime, series.identity.threads, series.identity.cores))
     return subjects
+
+
+def _variants(name: str, request: Request) -> list[Runtime]:
+    """The runtime as often as it is to be measured. Raises UsageError for one that builds no engines."""
+    asked: dict[str, Option] = {} if request.dla is None else {"dla": request.dla}
+    if (asked or request.builds > 1) and not get_runtime(name).variants:
+        flags = [*(["--rebuilds"] if request.builds > 1 else []), *(["--dla"] if asked else [])]
+        raise UsageError(
+            f"{name} has no {' and no '.join(flags)}", hint="those flags are TensorRT's: --runtime tensorrt"
+        )
+    return [get_runtime(name, {**asked, "build": number}) for number in range(1, request.builds + 1)]
 
 
 def _runtimes_for(model: ResolvedModel, runtimes: list[Runtime], request: Request) -> list[Runtime]:
@@ -217,7 +234,7 @@ def _subject(artifact: Artifact, folder: Path, runtime: Runtime, threads: int, c
 def _series(published: tuple[PublishedFigure, ...], subject: Subject, fidelity: Fidelity, bench: Bench) -> Series:
     artifact = subject.artifact
     return Series(
-        label=f"{artifact.model.name}-{subject.runtime.name}-{artifact.precision}-t{subject.threads}",
+        label=f"{artifact.model.name}-{subject.runtime.name}-{artifact.precision}-t{subject.threads}{subject.runtime.variant}",
         model=artifact.model,
         weights=artifact.weights,
         artifact=artifact.key,

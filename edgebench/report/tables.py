@@ -6,8 +6,9 @@ import csv
 import html
 import io
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from statistics import mean, stdev
 
 from edgebench.analyze.statistics import half_width
 from edgebench.records import PublishedFigure, Result, RunRecord
@@ -33,6 +34,8 @@ HEADERS = (
 CSV_HEADERS = ("weights", "reasons", "not alike in")
 # Columns of the table itself: their differences are seen there.
 _SHOWN = {"model", "runtime", "precision_stored", "threads"}
+# What differs between engines that were built by the same words.
+_OF_ONE_BUILD = ("build", "engine")
 # What differs because something shown differs is not marked: each field with what it follows from.
 _FOLLOWS = {
     "model_source": ("model",),
@@ -122,11 +125,33 @@ def comparison_notes(results: Sequence[Result]) -> list[str]:
         )
     for result in results:
         notes += [f"{result.model} on {result.runtime}: {reason}." for reason in result.reasons]
+    notes += builds_lines(results)
     notes += [_unlike(results, field, values) for field, values in _unlike_fields(results).items()]
     descriptions = sorted({result.weights for result in results})
     notes += [f"Weights: {'; '.join(descriptions)}."] if descriptions else []
     notes.append("An interval covers this device in this session.")
     return notes
+
+
+def builds_lines(results: Sequence[Result]) -> list[str]:
+    """How far engines of the same file lie apart: a line for each that was built several times."""
+    groups: dict[tuple[object, ...], list[Result]] = defaultdict(list)
+    for result in results:
+        options = {name: value for name, value in result.identity.runtime_options.items() if name not in _OF_ONE_BUILD}
+        if result.median_ms is not None and "build" in result.identity.runtime_options:
+            groups[result.run_id, result.artifact, result.threads, tuple(sorted(options.items()))].append(result)
+    lines = []
+    for group in (group for group in groups.values() if len(group) > 1):
+        medians = [result.median_ms for result in group if result.median_ms is not None]
+        widths = [half_width(result.ci95_ms) for result in group if result.ci95_ms is not None]
+        within = f", within a build ± {max(widths):.1%}" if widths else ""
+        what = f"{group[0].model} on {group[0].runtime}, {group[0].precision}"
+        apart = f"{stdev(medians) / mean(medians):.1%} (standard deviation)"
+        lines.append(
+            f"{what}: {len(group)} builds, medians {', '.join(map(milliseconds, medians))} ms: they vary by {apart}, "
+            f"{max(medians) / min(medians) - 1:.1%} from the fastest to the slowest{within}."
+        )
+    return lines
 
 
 def _unlike_fields(results: Sequence[Result]) -> dict[str, list[str]]:

@@ -37,6 +37,10 @@ class Runtime(Protocol):
     """The artifact format that it loads."""
     not_profiled: str | None
     """Why there are no layers on this runtime, or None where there are."""
+    variants: tuple[str, ...]
+    """The options that make several of one runtime: an engine that is built again, the unit that computes."""
+    variant: str
+    """What tells this one from the others in a label; empty for the usual one."""
 
     def require_installed(self, emit: Emit) -> None:
         """Makes ready what can be made ready here. Raises NotInstalled with the command that installs the rest."""

@@ -110,6 +110,33 @@ def test_an_engine_is_built_once_for_the_same_and_anew_for_another_precision(
     assert "--timingCacheFile=" in last and "--profilingVerbosity=detailed" in last and "--fp16" not in last
 
 
+def test_engines_that_are_built_again_are_rows_of_their_own_and_told_how_far_they_lie_apart(
+    edgebench: Edgebench, jetson: VirtualBoard, tmp_path: Path
+) -> None:
+    before = len(builds(jetson))
+    flags = ("--rebuilds", "2", "--launches", "1", "--no-gate", "--no-profile")
+    done = run(edgebench, tmp_path, *flags)
+    assert done.status == 0, done.err
+    results = json.loads(done.out)["results"]
+    options = [result["identity"]["runtime_options"] for result in results]
+    assert [each["build"] for each in options] == [1, 2] and options[0]["engine"] != options[1]["engine"]
+    assert [result["label"].endswith("-b2") for result in results] == [False, True]
+    new = builds(jetson)[before:]
+    caches = {word for line in new for word in line.split() if word.startswith("--timingCacheFile=")}
+    assert len(caches) == len(new), "a build that reads another's timings is no build of its own"
+    shown = edgebench("show", "last", "--runs-dir", str(tmp_path))
+    assert "2 builds, medians" in shown.out
+
+
+def test_engines_are_tensorrts_alone(edgebench: Edgebench, jetson: VirtualBoard, tmp_path: Path) -> None:
+    done = edgebench(
+        *("run", "conv.onnx", "--target", "orin-nano", "--serial", NAME, "--runtime", "onnxruntime", "--rebuilds", "2"),
+        *("--runs-dir", str(tmp_path), "--json", *ONCE),
+    )
+    error = refused(done, 2, "usage")
+    assert "onnxruntime has no --rebuilds" in error["message"] and "--runtime tensorrt" in error["hint"]
+
+
 def test_ncnn_on_the_same_board_has_the_monitor_beside_it(
     edgebench: Edgebench, jetson: VirtualBoard, tmp_path: Path
 ) -> None:

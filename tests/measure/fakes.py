@@ -199,6 +199,8 @@ class FakeRuntime:
     name = "fake"
     format = "onnx"
     not_profiled: str | None = None
+    variants: tuple[str, ...] = ()
+    variant = ""
 
     def attribute(self, artifact: Artifact, folder: Path, layers: LayersRow) -> ProfileRecord:
         row = LayerRow(module="stem", op="Conv", kind="kernel", ms=1.0, share=1.0, macs=1, bytes=None)

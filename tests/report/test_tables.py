@@ -7,8 +7,16 @@ import io
 
 import pytest
 
+from edgebench.records import Result
 from edgebench.report.results import identity_differences, ranked
-from edgebench.report.tables import CSV_HEADERS, FORMATS, HEADERS, comparison_notes, comparison_table
+from edgebench.report.tables import (
+    CSV_HEADERS,
+    FORMATS,
+    HEADERS,
+    builds_lines,
+    comparison_notes,
+    comparison_table,
+)
 from tests.report.results import result
 
 SLOW = result("resnet50", median_ms=30.0, ci95_ms=(29.0, 31.0))
@@ -76,3 +84,25 @@ def test_equal_cards_have_no_differences() -> None:
 
 def test_reasons_of_a_verdict_stand_below_the_table() -> None:
     assert any("none of 3 launches" in note for note in comparison_notes([NONE]))
+
+
+def built(number: int, median_ms: float | None, **options: str) -> Result:
+    """A result of TensorRT, of the build of that number."""
+    card = {
+        "runtime": "tensorrt",
+        "runtime_options": {"tf32": False, "build": number, "engine": f"e{number}"} | options,
+    }
+    return result(runtime="tensorrt", median_ms=median_ms, identity=card)
+
+
+def test_builds_of_one_file_are_told_how_far_they_lie_apart() -> None:
+    [line] = builds_lines([built(1, 4.0), built(2, 4.4), built(3, 4.2), result()])
+    assert "3 builds, medians 4.000, 4.400, 4.200 ms" in line
+    assert "vary by 4.8% (standard deviation), 10.0% from the fastest to the slowest" in line
+    assert line in comparison_notes([built(1, 4.0), built(2, 4.4), built(3, 4.2), result()])
+
+
+def test_one_build_and_builds_of_unlike_options_say_nothing_of_variance() -> None:
+    assert builds_lines([built(1, 4.0), built(1, 5.0, dla="0")]) == []
+    assert builds_lines([built(1, 4.0), built(2, None)]) == []
+    assert builds_lines([result(), result("resnet50")]) == []

@@ -104,3 +104,16 @@ def test_tensorrt_takes_fp16_on_every_machine_and_no_precision_that_it_would_not
 
 def test_fp32_on_a_gpu_is_not_tf32():
     assert get_runtime("tensorrt").options("fp32", 1)["tf32"] is False
+
+
+def test_a_variant_is_what_its_options_say_and_the_usual_one_has_no_name():
+    again = get_runtime("tensorrt", {"build": 2, "dla": 1, "engine": "abc"})
+    assert (again.options("fp16", 1)["build"], again.options("fp16", 1)["dla"], again.variant) == (2, 1, "-dla1-b2")
+    assert get_runtime("tensorrt").variant == ""
+    assert get_runtime("ncnn", {"build": 2, "lightmode": True}).variant == "", "options of its own make no variant"
+
+
+def test_a_dla_is_refused_fp32_which_it_does_not_compute():
+    with pytest.raises(PrecisionRefused, match="DLA computes in fp16"):
+        get_runtime("tensorrt", {"dla": 0}).check_precision("fp32", "aarch64")
+    get_runtime("tensorrt", {"dla": 0}).check_precision("fp16", "aarch64")

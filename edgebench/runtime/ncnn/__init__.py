@@ -22,6 +22,8 @@ class Ncnn:
     name = "ncnn"
     format = "ncnn"
     not_profiled: str | None = None
+    variants: tuple[str, ...] = ()
+    variant = ""
 
     def require_installed(self, emit: Emit) -> None:
         """Builds the harness where it is not there yet. Raises NotInstalled with what that needs."""

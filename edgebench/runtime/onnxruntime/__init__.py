@@ -18,6 +18,8 @@ class OnnxRuntime:
     name = "onnxruntime"
     format = "onnx"
     not_profiled: str | None = None
+    variants: tuple[str, ...] = ()
+    variant = ""
 
     def require_installed(self, emit: Emit) -> None:
         """Raises NotInstalled."""

@@ -12,11 +12,21 @@ from edgebench.records.plan import Option
 
 
 class TensorRt:
-    """NVIDIA's TensorRT by its own ``trtexec``, on boards and GPU machines at the other end of ssh."""
+    """NVIDIA's TensorRT by its own ``trtexec``, on boards and GPU machines at the other end of ssh.
+
+    ``build`` tells engines of the same file apart: the builder chooses kernels by timing them, and no two need be alike.
+    ``dla`` is the number of a Jetson's deep learning accelerator that computes what it can, *off* for the GPU alone.
+    """
 
     name = "tensorrt"
     format = "onnx"
     not_profiled: str | None = None
+    variants: tuple[str, ...] = ("build", "dla")
+
+    def __init__(self, build: Option = 1, dla: Option = "off") -> None:
+        self._build = build
+        self._dla = dla
+        self.variant = ("" if dla == "off" else f"-dla{dla}") + ("" if build == 1 else f"-b{build}")
 
     def require_installed(self, emit: Emit) -> None:
         """There is none beside Python here. Raises NotInstalled."""
@@ -34,6 +44,10 @@ class TensorRt:
     def check_precision(self, precision: str, machine: str) -> None:
         """fp32 and fp16, on every GPU. Raises PrecisionRefused."""
         del machine
+        if self._dla != "off" and precision == "fp32":
+            raise PrecisionRefused(
+                "a DLA computes in fp16: fp32 would be the GPU's", hint="use --precision fp16 with --dla"
+            )
         if precision not in ("fp32", "fp16"):
             raise PrecisionRefused(f"engines in {precision} are not built here", hint="use --precision fp32 or fp16")
 
@@ -42,6 +56,8 @@ class TensorRt:
         del threads
         return {
             "precision": precision,
+            "build": self._build,
+            "dla": self._dla,
             "tf32": False,
             "cuda_graph": False,
             "spin_wait": False,

@@ -15,7 +15,7 @@ from edgebench.files import sha256_bytes
 from edgebench.records import Command, Plan, ProgramRow, Schedule, Trace
 from edgebench.runtime.remote_agents import Asked, RemoteAgent, There, Work
 from edgebench.runtime.tensorrt.adapting import TRTEXEC, adapted, require_passed
-from edgebench.runtime.tensorrt.trtexec import Trtexec, find_script, found
+from edgebench.runtime.tensorrt.trtexec import Load, Trtexec, find_script, found
 from edgebench.transport.base import device_said_no
 
 # Loading its libraries takes a Jetson some seconds.
@@ -46,7 +46,8 @@ class TensorRtAgent:
         self._native = native
         self._trtexec: Trtexec | None = None
         self._gpu = ""
-        self._engines: dict[str, _Engine] = {}
+        # That of the launch under way: there is one at a time.
+        self._engine: _Engine | None = None
 
     def made(self) -> None:
         """See RemoteAgent."""
@@ -71,29 +72,29 @@ class TensorRtAgent:
 
     def planned(self, plan: Plan, work: Work) -> Plan:
         """See RemoteAgent: the engine, built where it is not there, and what runs it."""
-        trtexec, engine = self._found(work.device), self._engine(plan, work)
+        trtexec, engine = self._found(work.device), self._engine_of(plan, work)
         [artifact] = plan.artifacts
-        self._engines[artifact.key] = engine
+        self._engine = engine
         commands = []
         for number, batch in enumerate(artifact.batches if plan.mode == "verify" else artifact.batches[:1]):
             base = f"{plan.work_dir}/trtexec{number}"
             files = _files(plan.mode, base, tells_layers=trtexec.tells_layers)
+            load = Load(engine.path, batch, plan.options)
             if plan.mode == "verify":
-                argv = trtexec.verify(engine.path, batch, files["outputs"])
+                argv = trtexec.verify(load, files["outputs"])
             elif plan.mode == "profile":
-                argv = trtexec.profile(engine.path, batch, plan.schedule, files)
+                argv = trtexec.profile(load, plan.schedule, files)
             else:
-                argv = trtexec.time(engine.path, batch, plan.schedule, files["times"])
+                argv = trtexec.time(load, plan.schedule, files["times"])
             commands.append(Command(name=TRTEXEC, argv=tuple(argv), output=files["output"], files=files))
         return self._native.planned(replace(plan, commands=tuple(commands)), work)
 
     def adapted(self, trace: Trace, plan: Plan) -> Trace:
         """See RemoteAgent."""
-        [artifact] = plan.artifacts
-        trtexec = self._trtexec
-        if trtexec is None:
+        trtexec, engine = self._trtexec, self._engine
+        if trtexec is None or engine is None:
             raise RuntimeError("adapted before it was planned")
-        resolved = dict(plan.options) | {"engine": self._engines[artifact.key].key}
+        resolved = dict(plan.options) | {"engine": engine.key}
         computed = trtexec.computed(str(plan.options["precision"]))
         made = adapted(trace, plan, version=trtexec.version_text, computed=computed, resolved=resolved)
         return self._native.adapted(made, plan)
@@ -105,14 +106,20 @@ class TensorRtAgent:
             self._gpu = device.run_script(_GPU, timeout_s=_ASK_S).output
         return self._trtexec
 
-    def _engine(self, plan: Plan, work: Work) -> _Engine:
+    def _engine_of(self, plan: Plan, work: Work) -> _Engine:
         """Built by the very words that its key is of. Raises LaunchFailed with trtexec's own."""
         trtexec = self._found(work.device)
         onnx = plan.artifacts[0].files["onnx"]
         folder = f"{work.folder}/engines"
         precision = str(plan.options["precision"])
-        words = trtexec.build(onnx, "ENGINE", "CACHE", precision, dict(plan.options))
-        facts = {"onnx": PurePosixPath(onnx).name, "gpu": self._gpu, "version": trtexec.version, "words": words[2:]}
+        words = trtexec.build(onnx, "ENGINE", "CACHE", precision, plan.options)
+        facts = {
+            "onnx": PurePosixPath(onnx).name,
+            "gpu": self._gpu,
+            "version": trtexec.version,
+            "words": words[2:],
+            "build": plan.options["build"],
+        }
         key = sha256_bytes(msgspec.json.encode(facts, order="deterministic"))[:32]
         engine = _Engine(f"{folder}/{key}.engine", key)
         if work.device.run_script(f"test -s {shlex.quote(engine.path)}", timeout_s=_ASK_S).status != 0:
@@ -126,8 +133,9 @@ class TensorRtAgent:
         )
         folder = str(PurePosixPath(engine.path).parent)
         new = f"{plan.work_dir}/new.engine"
-        cache = f"{folder}/timing-{trtexec.version_text}.cache"
-        argv = trtexec.build(plan.artifacts[0].files["onnx"], new, cache, precision, dict(plan.options))
+        # Kernels that were timed once are chosen again: a build of its own must time its own.
+        cache = f"{folder}/timing-{trtexec.version_text}-{plan.options['build']}.cache"
+        argv = trtexec.build(plan.artifacts[0].files["onnx"], new, cache, precision, plan.options)
         output = f"{plan.work_dir}/build.txt"
         _require(work.device, f"mkdir -p {shlex.quote(folder)}", f"make {folder}")
         build = replace(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -25,6 +26,15 @@ _INSTALL = (
 
 
 @dataclass(frozen=True)
+class Load:
+    """What an inference is of: the engine, its inputs, and the options of the runtime."""
+
+    engine: str
+    batch: tuple[TensorFile, ...]
+    options: Mapping[str, Option]
+
+
+@dataclass(frozen=True)
 class Trtexec:
     """The program at ``path``, with the options that its own help lists."""
 
@@ -37,7 +47,9 @@ class Trtexec:
         """As 10.3.0."""
         return ".".join(map(str, self.version))
 
-    def build(self, onnx: str, engine: str, timing_cache: str, precision: str, options: dict[str, Option]) -> list[str]:
+    def build(
+        self, onnx: str, engine: str, timing_cache: str, precision: str, options: Mapping[str, Option]
+    ) -> list[str]:
         """Builds and saves an engine, and runs nothing."""
         words = [self.path, f"--onnx={onnx}", f"--saveEngine={engine}", *self.precision_flags(precision)]
         if not options["tf32"] and self._has("--noTF32"):
@@ -51,6 +63,7 @@ class Trtexec:
             words.append("--profilingVerbosity=detailed")
         elif self._has("--nvtxMode"):
             words.append("--nvtxMode=verbose")
+        words += _unit(options)
         words += [flag for flag in ("--skipInference", "--buildOnly") if self._has(flag)][:1]
         return words
 
@@ -64,21 +77,19 @@ class Trtexec:
         """What is computed in: without strong types the builder may fall back to fp32, layer by layer."""
         return "fp16 (fp32 where faster)" if precision == "fp16" and not self._has("--stronglyTyped") else precision
 
-    def time(self, engine: str, batch: tuple[TensorFile, ...], schedule: Schedule, times: str) -> list[str]:
+    def time(self, load: Load, schedule: Schedule, times: str) -> list[str]:
         """Times inferences with CUDA events, transfers apart."""
         return [
-            *self._run(engine, batch),
+            *self._run(load),
             f"--warmUp={_WARMUP_MS}",
             f"--duration={max(math.ceil(schedule.measure_ms / 1000), 1)}",
             f"--iterations={schedule.iterations_min}",
             f"--exportTimes={times}",
         ]
 
-    def profile(
-        self, engine: str, batch: tuple[TensorFile, ...], schedule: Schedule, files: dict[str, str]
-    ) -> list[str]:
+    def profile(self, load: Load, schedule: Schedule, files: dict[str, str]) -> list[str]:
         """Times layers: a launch of its own, as the profiler slows down what it looks at."""
-        words = [*self.time(engine, batch, schedule, files["times"]), f"--exportProfile={files['profile']}"]
+        words = [*self.time(load, schedule, files["times"]), f"--exportProfile={files['profile']}"]
         if "layers" in files:
             words.append(f"--exportLayerInfo={files['layers']}")
             if self._has("--profilingVerbosity"):
@@ -90,23 +101,28 @@ class Trtexec:
         """Whether it can write what its layers are, beside what they take."""
         return self._has("--exportLayerInfo")
 
-    def verify(self, engine: str, batch: tuple[TensorFile, ...], output: str) -> list[str]:
+    def verify(self, load: Load, output: str) -> list[str]:
         """Runs one batch and writes the outputs."""
         return [
-            *self._run(engine, batch),
+            *self._run(load),
             "--warmUp=0",
             "--duration=0",
             "--iterations=1",
             f"--exportOutput={output}",
         ]
 
-    def _run(self, engine: str, batch: tuple[TensorFile, ...]) -> list[str]:
+    def _run(self, load: Load) -> list[str]:
         # Names in quotes: they may hold colons and commas.
-        inputs = ",".join(f"'{tensor.name}':{tensor.path}" for tensor in batch)
-        return [self.path, f"--loadEngine={engine}", f"--loadInputs={inputs}"]
+        inputs = ",".join(f"'{tensor.name}':{tensor.path}" for tensor in load.batch)
+        return [self.path, f"--loadEngine={load.engine}", f"--loadInputs={inputs}", *_unit(load.options)]
 
     def _has(self, flag: str) -> bool:
         return flag in self.flags
+
+
+def _unit(options: Mapping[str, Option]) -> list[str]:
+    """The DLA where one is asked for; what it cannot compute the GPU does."""
+    return [] if options["dla"] == "off" else [f"--useDLACore={options['dla']}", "--allowGPUFallback"]
 
 
 def find_script() -> str:

@@ -18,6 +18,8 @@ class Torch:
     name = "torch"
     format = "torch"
     not_profiled: str | None = "torch eager is the reference row; layers are profiled on onnxruntime"
+    variants: tuple[str, ...] = ()
+    variant = ""
 
     def require_installed(self, emit: Emit) -> None:
         """Raises NotInstalled."""

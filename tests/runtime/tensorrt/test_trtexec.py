@@ -6,7 +6,7 @@ import pytest
 
 from edgebench.errors import NotInstalled
 from edgebench.records import Schedule, TensorFile
-from edgebench.runtime.tensorrt.trtexec import Trtexec, found
+from edgebench.runtime.tensorrt.trtexec import Load, Trtexec, found
 
 OLD = frozenset(
     {"--onnx", "--fp16", "--noTF32", "--workspace", "--loadEngine", "--buildOnly", "--nvtxMode", "--exportTimes"}
@@ -19,12 +19,13 @@ NEW = frozenset(
 )
 # Precision flags are gone, types come from the file alone.
 NEWEST = NEW - {"--fp16"}
+OPTIONS = {"tf32": False, "dla": "off"}
 BATCH = (TensorFile(name="images:0", shape=(1, 3, 8, 8), dtype="float32", path="/there/in0"),)
 
 
 def built(flags: frozenset[str], precision: str, version: tuple[int, int, int] = (8, 0, 1)) -> list[str]:
     trtexec = Trtexec("/bin/trtexec", version, flags)
-    return trtexec.build("/m.onnx", "/m.engine", "/cache", precision, {"tf32": False})
+    return trtexec.build("/m.onnx", "/m.engine", "/cache", precision, OPTIONS)
 
 
 def test_fp16_is_a_flag_where_types_are_weak_and_the_files_own_where_they_are_strong():
@@ -57,16 +58,28 @@ def test_what_is_computed_in_is_said_where_the_builder_may_choose():
 
 
 def test_inputs_are_named_in_quotes_as_names_may_hold_colons():
-    words = Trtexec("/t", (10, 3, 0), NEW).verify("/e", BATCH, "/out.json")
+    words = Trtexec("/t", (10, 3, 0), NEW).verify(Load("/e", BATCH, OPTIONS), "/out.json")
     assert "--loadInputs='images:0':/there/in0" in words
     assert "--iterations=1" in words and "--exportOutput=/out.json" in words
 
 
 def test_a_time_shorter_than_a_second_is_a_second_for_trtexec():
-    words = Trtexec("/t", (10, 3, 0), NEW).time("/e", BATCH, Schedule(measure_ms=300, iterations_min=7), "/t.json")
+    trtexec, load = Trtexec("/t", (10, 3, 0), NEW), Load("/e", BATCH, OPTIONS)
+    words = trtexec.time(load, Schedule(measure_ms=300, iterations_min=7), "/t.json")
     assert "--duration=1" in words and "--iterations=7" in words
-    words = Trtexec("/t", (10, 3, 0), NEW).time("/e", BATCH, Schedule(measure_ms=1500), "/t.json")
+    words = trtexec.time(load, Schedule(measure_ms=1500), "/t.json")
     assert "--duration=2" in words
+
+
+def test_a_dla_is_named_when_the_engine_is_built_and_when_it_runs():
+    trtexec = Trtexec("/t", (10, 3, 0), NEW)
+    options = OPTIONS | {"dla": 1}
+    for words in (
+        trtexec.build("/m.onnx", "/m.engine", "/cache", "fp16", options),
+        trtexec.time(Load("/e", BATCH, options), Schedule(), "/t.json"),
+    ):
+        assert "--useDLACore=1" in words and "--allowGPUFallback" in words
+    assert not any("DLA" in word for word in built(NEW, "fp16"))
 
 
 def test_it_is_found_with_its_version_and_options():
