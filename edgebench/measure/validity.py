@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median, median_high, median_low
 
+from edgebench.analyze.telemetry import busy_gpu_mhz
 from edgebench.device.zones import place_of
 from edgebench.records import (
     CanaryReference,
@@ -43,7 +44,6 @@ class Limits:
     The clock's suspect limit lies just above its quantile, and the invalid one below the smallest step by which any phone or
     board throttles whose frequencies are known (5 to 20 %): one step is a launch on another device, and a median that may be
     off by 5 % is worth nothing where runs shall agree within 3 % (benchmarks.phone_premise).
-    A GPU's clock counts where the GPU is at work: an idle one lowers it by itself.
     Frequency, temperature and steal read nothing on that machine: theirs are judgement, to be measured on phones. The rise
     is of the body alone (skin, battery): a chip's junction rises by 20 °C within seconds of any load, and falls as fast.
     """
@@ -66,7 +66,6 @@ class Limits:
     status_suspect: int = 2
     battery_suspect_percent: float = 20.0
     monitor_suspect: float = 0.01
-    gpu_busy_percent: int = 10
 
 
 DEFAULT_LIMITS = Limits()
@@ -254,12 +253,7 @@ def _accelerator(trace: Trace, limits: Limits) -> Iterator[Finding]:
             yield "SUSPECT", f"{row.name} took {row.cost_share:.1%} of a core (limit {limits.monitor_suspect:.0%})"
     if all(row.cores for row in trace.of(IterationsRow)):
         return
-    loaded = [
-        mhz
-        for row in monitors
-        for mhz, percent in zip(row.gpu_mhz, row.gpu_percent, strict=True)
-        if mhz is not None and percent is not None and percent >= limits.gpu_busy_percent
-    ]
+    loaded = [mhz for row in monitors for mhz in busy_gpu_mhz(row)]
     if not loaded:
         yield "SUSPECT", "nothing told the GPU's clock while it computed: whether it was throttled is not known"
         return

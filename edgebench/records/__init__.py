@@ -20,7 +20,7 @@ from edgebench.records.catalog import (
 )
 from edgebench.records.device import DeviceFacts, DeviceState, Place, Reading, ThermalState
 from edgebench.records.plan import Command, Plan, PlannedArtifact, Schedule, TensorFile
-from edgebench.records.result import Result, ResultDocument, ResultLayer
+from edgebench.records.result import Monitored, Result, ResultDocument, ResultLayer
 from edgebench.records.run import (
     CanaryReference,
     Identity,
@@ -76,6 +76,7 @@ __all__ = [
     "ModelIdentity",
     "ModelVariant",
     "MonitorRow",
+    "Monitored",
     "NotMeasured",
     "OutputRow",
     "ParityCheck",

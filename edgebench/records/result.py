@@ -31,14 +31,29 @@ class ResultLayer(Record, frozen=True, kw_only=True):
     fused: tuple[str, ...] = ()
 
 
+class Monitored(Record, frozen=True, kw_only=True):
+    """What a board's own monitor said over the launches that were used, and what it cost.
+
+    ``cost_share`` is its CPU time as a share of one core, the worst launch's. ``gpu_mhz`` is the lowest and highest clock of
+    the GPU at work, ``power_mw`` the median of ``rail``, which holds all others. Null is what it does not tell.
+    """
+
+    name: str
+    cost_share: float
+    gpu_mhz: tuple[int, int] | None = None
+    power_mw: float | None = None
+    rail: str | None = None
+
+
 class Result(Record, frozen=True, kw_only=True):
     """One series of a run: a model on a runtime, its latency, how far that can be trusted, and where the time goes.
 
     ``median_ms``, ``ci95_ms`` and ``p90_ms`` are defined as in ``Summary``; null where no launch was usable.
     The launch counts mean what they mean in ``Summary``. ``weights`` is the description that must stand beside every
     latency (such as "random weights"). ``start_c`` is the lowest and the highest that ``start_sensor`` said before a launch
-    that was used; ``clock_ghz`` the lowest and highest clock by the canaries of those launches. ``device`` is what was found,
-    ``target`` what was asked for. Only a comparison sets ``rank``; results that the measurements cannot separate share one.
+    that was used; ``clock_ghz`` the lowest and highest clock by the canaries of those launches. ``transfers_ms`` are medians of
+    the copies to and from an accelerator, which are no part of ``median_ms``. ``device`` is what was found, ``target`` what was
+    asked for. Only a comparison sets ``rank``; results that the measurements cannot separate share one.
     """
 
     run_id: str
@@ -73,6 +88,8 @@ class Result(Record, frozen=True, kw_only=True):
     start_sensor: str | None = None
     start_c: tuple[float, float] | None = None
     clock_ghz: tuple[float, float] | None = None
+    monitor: Monitored | None = None
+    transfers_ms: dict[str, float] = {}
     parity: Fidelity
     layers: tuple[ResultLayer, ...] = ()
     not_profiled: str | None = None

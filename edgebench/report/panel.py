@@ -11,7 +11,7 @@ from rich.text import Text
 
 from edgebench.analyze.statistics import half_width
 from edgebench.analyze.summary import launch_median_ms
-from edgebench.records import Artifact, Fidelity, ParityCheck, Result, Series, Trace
+from edgebench.records import Artifact, Fidelity, Monitored, ParityCheck, Result, Series, Trace
 from edgebench.report.tables import milliseconds, published_text
 
 VERDICT_STYLES = {"VALID": "bold green", "SUSPECT": "bold yellow", "INVALID": "bold red"}
@@ -25,6 +25,9 @@ def result_panel(result: Result) -> RenderableType:
     grid.add_row("latency", _latency(result))
     grid.add_row("verdict", _verdict(result))
     grid.add_row("launches", _launches(result))
+    if result.transfers_ms:
+        copies = ", ".join(f"{name} {milliseconds(value)} ms" for name, value in result.transfers_ms.items())
+        grid.add_row("transfers", f"{copies}, not in the latency")
     if conditions := _conditions(result):
         grid.add_row("device", Text(conditions))
     grid.add_row("parity", _parity(result.parity))
@@ -90,6 +93,8 @@ def _conditions(result: Result) -> str:
     if result.clock_ghz is not None:
         slowest, fastest = result.clock_ghz
         parts.append(f"clock {slowest:.2f} to {fastest:.2f} GHz by its canaries")
+    if result.monitor is not None:
+        parts += _monitored(result.monitor)
     if identity.gate == "off":
         parts.append("GATE OFF: nothing waited until it was cool and idle")
     if identity.screen is not None:
@@ -105,6 +110,16 @@ def _conditions(result: Result) -> str:
     if identity.launched_from != "this machine":
         parts.append(f"launched from {identity.launched_from}")
     return "; ".join(parts)
+
+
+def _monitored(monitor: Monitored) -> list[str]:
+    parts = []
+    if monitor.gpu_mhz is not None:
+        slowest, fastest = monitor.gpu_mhz
+        parts.append(f"GPU at {slowest} MHz" if slowest == fastest else f"GPU at {slowest} to {fastest} MHz")
+    if monitor.power_mw is not None:
+        parts.append(f"{monitor.power_mw / 1e3:.1f} W ({monitor.rail})")
+    return [*parts, f"{monitor.name} cost {monitor.cost_share:.1%} of a core"]
 
 
 def artifact_panel(artifact: Artifact, fidelity: Fidelity, folder: str) -> RenderableType:

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 from edgebench.analyze.statistics import ranks
 from edgebench.analyze.summary import summarize
-from edgebench.records import CanaryRow, ProfileRecord, Result, ResultLayer, RunRecord, Series, Trace
+from edgebench.analyze.telemetry import busy_gpu_mhz
+from edgebench.records import (
+    CanaryRow,
+    IterationsRow,
+    Monitored,
+    MonitorRow,
+    ProfileRecord,
+    Result,
+    ResultLayer,
+    RunRecord,
+    Series,
+    Trace,
+)
 from edgebench.report.layers import layer_documents
 
 
@@ -19,6 +33,7 @@ def _result(record: RunRecord, series: Series, traces: Mapping[int, Trace]) -> R
     summary = summarize(series, traces, record.policy)
     identity, profile = series.identity, series.profile
     start_sensor, start_c = _start_temperature(series)
+    used = [traces[launch.index] for launch in series.launches if launch.used and launch.index in traces]
     return Result(
         run_id=record.run_id,
         label=series.label,
@@ -51,7 +66,9 @@ def _result(record: RunRecord, series: Series, traces: Mapping[int, Trace]) -> R
         notes=_notes(record),
         start_sensor=start_sensor,
         start_c=start_c,
-        clock_ghz=_clock_ghz(series, traces),
+        clock_ghz=_clock_ghz(used),
+        monitor=_monitor(used),
+        transfers_ms=_transfers_ms(used),
         parity=series.fidelity,
         layers=_layers(profile),
         not_profiled=series.not_profiled,
@@ -74,11 +91,40 @@ def _start_temperature(series: Series) -> tuple[str | None, tuple[float, float] 
     return " or ".join(dict.fromkeys(reading.name for reading in readings)), (min(degrees), max(degrees))
 
 
-def _clock_ghz(series: Series, traces: Mapping[int, Trace]) -> tuple[float, float] | None:
+def _clock_ghz(used: Sequence[Trace]) -> tuple[float, float] | None:
     """The estimates of all clock canaries of the launches that were used; None where they cannot estimate."""
-    used = [traces[launch.index] for launch in series.launches if launch.used and launch.index in traces]
     clocks = [row.clock_ghz for trace in used for row in trace.of(CanaryRow) if row.clock_ghz is not None]
     return (min(clocks), max(clocks)) if clocks else None
+
+
+def _monitor(used: Sequence[Trace]) -> Monitored | None:
+    """None where no monitor ran beside."""
+    rows = [row for trace in used for row in trace.of(MonitorRow)]
+    if not rows:
+        return None
+    clocks = [mhz for row in rows for mhz in busy_gpu_mhz(row)]
+    rail = next((row.total_rail for row in rows if row.total_rail is not None), None)
+    powers = [mw for row in rows if rail is not None for mw in row.power_mw.get(rail, ()) if mw is not None]
+    return Monitored(
+        name=rows[0].name,
+        cost_share=max(row.cost_share for row in rows),
+        gpu_mhz=(min(clocks), max(clocks)) if clocks else None,
+        power_mw=median(powers) if powers else None,
+        rail=rail if powers else None,
+    )
+
+
+def _transfers_ms(used: Sequence[Trace]) -> dict[str, float]:
+    """By *h2d* and *d2h*: the median over launches of each launch's median."""
+    medians: dict[str, list[float]] = defaultdict(list)
+    for trace in used:
+        times: dict[str, list[int]] = defaultdict(list)
+        for row in trace.of(IterationsRow):
+            for name, values in row.transfers.items():
+                times[name] += values
+        for name, values_ns in times.items():
+            medians[name].append(median(values_ns) / 1e6)
+    return {name: median(values) for name, values in medians.items()}
 
 
 def _layers(profile: ProfileRecord | None) -> tuple[ResultLayer, ...]:

@@ -71,6 +71,9 @@ def test_an_engine_is_built_there_timed_and_its_layers_bear_the_modules_names(
     options = identity["runtime_options"]
     assert options["tf32"] is False and options["transfers"] == "apart" and options["gpu"] == "stand-in, no GPU"
     assert result["median_ms"] > 0 and result["launches"] == 2
+    assert result["transfers_ms"] == {"h2d": 0.25, "d2h": 0.125}
+    monitor = result["monitor"]
+    assert (monitor["gpu_mhz"], monitor["power_mw"], monitor["rail"]) == ([621, 621], 12479, "VDD_IN")
     modules = {layer["module"] for layer in result["layers"]}
     assert modules >= {"/big/Conv", "/small/Conv", "(reformat)"}
     assert result["attributed_share"] == pytest.approx(1.0) and 0 < result["layout_share"] < 1

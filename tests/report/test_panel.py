@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from edgebench.records import Fidelity
+from edgebench.records import Fidelity, Monitored
 from edgebench.report.panel import launches_table, result_panel
 from tests.analyze.test_summary import launched
 from tests.report.results import result
@@ -83,6 +83,15 @@ def test_what_the_device_was_like_stands_in_the_panel():
     assert "VIRTUAL-SKIN at 29.8 to 31.2 °C before a launch; clock 2.80 to 2.85 GHz by its canaries;" in said
     assert "screen on and off; charger attached;" in said
     assert "changed for the run: stay_awake; launched from adb shell" in said
+
+
+def test_what_a_monitor_saw_and_cost_and_what_copies_took_stand_in_the_panel():
+    monitor = Monitored(name="tegrastats", cost_share=0.0042, gpu_mhz=(612, 918), power_mw=12_500.0, rail="VDD_IN")
+    jetson = result(monitor=monitor, transfers_ms={"h2d": 0.25, "d2h": 0.125})
+    said = " ".join(drawn(result_panel(jetson)).replace("│", "").split())
+    assert "GPU at 612 to 918 MHz; 12.5 W (VDD_IN); tegrastats cost 0.4% of a core" in said
+    assert "h2d 0.2500 ms, d2h 0.1250 ms, not in the latency" in said
+    assert "transfers" not in drawn(result_panel(result()))
 
 
 def test_a_result_without_the_gate_is_marked():

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
-from edgebench.records import CanaryRow, LaunchRecord, Place, Reading, ThermalState, Trace
+from edgebench.records import (
+    CanaryRow,
+    IterationsRow,
+    LaunchRecord,
+    Monitored,
+    MonitorRow,
+    Place,
+    Reading,
+    ThermalState,
+    Trace,
+)
 from edgebench.report.results import results_of
 from tests.measure.fakes import canaries, record, trace
 
@@ -54,3 +65,41 @@ def test_the_clock_over_the_launches_that_were_used():
     found = derived(launch(0), launch(1, validity="INVALID"), launch(2), traces=traces)
     assert found.clock_ghz == (2.8, 2.85)
     assert derived(launch(0), traces={0: clocked(None)}).clock_ghz is None
+
+
+def on_gpu(cost: float, mhz: int, mw: int, h2d_ms: float) -> Trace:
+    """A launch on a GPU, as a monitor and the program saw it."""
+    monitor = MonitorRow(
+        name="tegrastats",
+        t_ns=0,
+        period_ms=500,
+        cost_share=cost,
+        gpu_percent=(90, 0),
+        gpu_mhz=(mhz, 100),
+        emc_mhz=(None, None),
+        temperature_c={},
+        power_mw={"VDD_IN": (mw, None), "VDD_SOC": (1, 1)},
+        total_rail="VDD_IN",
+    )
+    whole = trace(rows=[monitor], cores=())
+    copied = tuple(
+        replace(row, transfers={"h2d": (round(h2d_ms * 1e6),) * len(row.stages["net"])})
+        if isinstance(row, IterationsRow)
+        else row
+        for row in whole.rows
+    )
+    return Trace(rows=copied)
+
+
+def test_a_monitors_worst_cost_and_what_it_saw_of_a_gpu_at_work_stand_in_the_result() -> None:
+    found = derived(launch(0), launch(1), traces={0: on_gpu(0.002, 900, 12000, 0.2), 1: on_gpu(0.006, 918, 13000, 0.4)})
+    assert found.monitor == Monitored(
+        name="tegrastats", cost_share=0.006, gpu_mhz=(900, 918), power_mw=12500.0, rail="VDD_IN"
+    )
+    assert found.transfers_ms == {"h2d": pytest.approx(0.3)}
+    assert found.median_ms == 5.0, "copies are no part of it"
+
+
+def test_without_a_monitor_there_is_none() -> None:
+    found = derived(launch(0), traces={0: trace()})
+    assert found.monitor is None and found.transfers_ms == {}
