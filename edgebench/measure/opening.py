@@ -23,6 +23,7 @@ from edgebench.runtime.launcher import HostLauncher
 from edgebench.runtime.remote_agents import RemoteAgent, board_agents, native_agents
 from edgebench.runtime.remote_launcher import Place, RemoteLauncher
 from edgebench.transport.local import LocalTransport
+from edgebench.transport.this_machine import THIS_MACHINE
 
 if TYPE_CHECKING:
     from edgebench.device.base import Device
@@ -124,7 +125,10 @@ def _channel(target: TargetSpec) -> Channel:
 
         return open_channel(target.serial or target.address)
     from edgebench.transport.ssh import SshChannel
+    from edgebench.transport.this_machine import ThisMachine
 
+    if target.address == THIS_MACHINE:
+        return ThisMachine()
     # A target without an address is a name in the user's ssh configuration.
     return SshChannel.open(target.address or target.name)
 
@@ -175,7 +179,8 @@ def _ground(target: TargetSpec, remote: Remote, device: Device, wanted: tuple[st
     place = place_of(target, remote)
     settings = _board_settings(device, wanted, place)
     agents = partial(board_agents, python=target.python, monitored=device.platform == "jetson")
-    return _Ground(place, BOARD_LOCK, True, settings, "ssh", agents)
+    launched_from = "this machine" if target.address == THIS_MACHINE else "ssh"
+    return _Ground(place, BOARD_LOCK, True, settings, launched_from, agents)
 
 
 def _board_settings(device: Device, wanted: tuple[str, ...], place: Place) -> tuple[Setting, ...]:

@@ -64,8 +64,9 @@ class TargetSpec(Record, frozen=True, kw_only=True):
 
     A phone is named by ``serial`` (USB) or ``address`` (host:port), else it is the only one that is connected; a board by
     ``address`` ([user@]host[:port] or a name in the user's ssh configuration), else it is called there what the target is
-    called. ``model`` is a text that its maker and model must contain, in either case. ``abi`` overrides the processor family
-    that it tells. ``python`` is the program on a board that has the runtimes' packages, such as a virtual environment's.
+    called; the address *this-machine* is the one that edgebench runs on, reached without ssh. ``model`` is a text that its
+    maker and model must contain, in either case. ``abi`` overrides the processor family that it tells. ``python`` is the
+    program on a board that has the runtimes' packages, such as a virtual environment's.
     """
 
     name: str

@@ -1,37 +1,47 @@
-"""A board's own monitor, run beside a launch by the harness: NVIDIA's ``tegrastats``, with what it costs itself."""
+"""A GPU's own monitor, run beside a launch by the harness, with what it costs itself: ``tegrastats`` on a Jetson, else
+``nvidia-smi``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from edgebench.device.linux.nvidia_smi import FIELDS, RAIL, parse_nvidia_smi
 from edgebench.device.linux.tegrastats import TOTAL_RAILS, TegraSample, parse_tegrastats
 from edgebench.records import Command, MonitorRow, ProgramRow
 
-TEGRASTATS = "tegrastats"
 PERIOD_MS = 500
+_TEGRASTATS, _NVIDIA_SMI = "tegrastats", "nvidia-smi"
+MONITORS = (_TEGRASTATS, _NVIDIA_SMI)
 _LOG = "log"
-FIND = f"command -v {TEGRASTATS} || ls /usr/bin/{TEGRASTATS} /usr/sbin/{TEGRASTATS} 2>/dev/null | head -n 1"
+# A Jetson may have both, and its nvidia-smi tells next to nothing.
+FIND = "\n".join(
+    f'for each in "$(command -v {name})" /usr/bin/{name} /usr/sbin/{name}; do\n'
+    '  [ ! -x "$each" ] || { echo "$each"; exit 0; }\ndone'
+    for name in MONITORS
+)
 T = TypeVar("T")
 
 
 def monitor_command(path: str, folder: str) -> Command:
     """What runs it into a file of the launch's folder: it reads sensors, and nobody waits for it."""
-    log = f"{folder}/tegrastats.log"
-    return Command(
-        name=TEGRASTATS,
-        argv=(path, "--interval", str(PERIOD_MS), "--logfile", log),
-        output=f"{folder}/tegrastats.said",
-        files={_LOG: log},
-    )
+    name = PurePosixPath(path).name
+    log, said = f"{folder}/{name}.log", f"{folder}/{name}.said"
+    if name == _TEGRASTATS:
+        argv = (path, "--interval", str(PERIOD_MS), "--logfile", log)
+        return Command(name=name, argv=argv, output=said, files={_LOG: log})
+    # The first GPU, which is trtexec's too unless told otherwise.
+    query = (f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits", "--id=0", f"--loop-ms={PERIOD_MS}")
+    return Command(name=name, argv=(path, *query), output=log, files={_LOG: log})
 
 
 def monitor_row(ran: ProgramRow) -> MonitorRow | None:
     """What it said while ``ran``; None where it wrote nothing that can be read."""
+    parse = parse_tegrastats if ran.name == _TEGRASTATS else parse_nvidia_smi
     try:
-        samples = parse_tegrastats(Path(ran.files[_LOG]).read_text(encoding="utf-8", errors="replace"))
-    except OSError:
+        samples = parse(Path(ran.files[_LOG]).read_text(encoding="utf-8", errors="replace"))
+    except (KeyError, OSError):
         return None
     if not samples:
         return None
@@ -56,4 +66,4 @@ def _columns(rows: list[dict[str, T]]) -> dict[str, tuple[T | None, ...]]:
 
 def _total_rail(samples: Iterable[TegraSample]) -> str | None:
     named = {name for sample in samples for name in sample.power_mw}
-    return next((name for name in TOTAL_RAILS if name in named), None)
+    return next((name for name in (*TOTAL_RAILS, RAIL) if name in named), None)

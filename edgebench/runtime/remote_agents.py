@@ -18,7 +18,7 @@ from edgebench.events import Emit
 from edgebench.files import cache_root, full_disk_is_said, sha256_bytes, sha256_file, write_atomic
 from edgebench.records import EndRow, Plan, ProgramRow, Trace
 from edgebench.runtime.harness_build import NCNN_VERSION, Harness, build_harness, find_harness, get_abi
-from edgebench.runtime.monitors import FIND, TEGRASTATS, monitor_command, monitor_row
+from edgebench.runtime.monitors import FIND, MONITORS, monitor_command, monitor_row
 from edgebench.transport.remote import Ran
 
 _TRY_S = 30.0
@@ -90,7 +90,8 @@ def native_agents(abi: str, emit: Emit, *, harness: Harness | None = None) -> di
 
 
 def board_agents(abi: str, emit: Emit, *, python: str | None = None, monitored: bool = False) -> dict[str, RemoteAgent]:
-    """By runtime, for a board that may have a Python: ``python`` where it is not on the PATH. ``monitored`` by tegrastats."""
+    """By runtime, for a board that may have a Python: ``python`` where it is not on the PATH. ``monitored`` by tegrastats
+    whatever computes."""
     from edgebench.runtime.tensorrt.agent import TensorRtAgent
 
     native = NativeAgent(abi, emit, None, monitored=monitored)
@@ -138,8 +139,8 @@ class NativeAgent:
         """See RemoteAgent."""
 
     def planned(self, plan: Plan, work: Work) -> Plan:
-        """See RemoteAgent: with the board's monitor beside it, where there is one and something is timed."""
-        if not self._monitored or plan.mode not in ("measure", "profile"):
+        """See RemoteAgent: with a monitor beside it, where there is one and something is timed that it tells of."""
+        if not (self._monitored or plan.commands) or plan.mode not in ("measure", "profile"):
             return plan
         if self._monitor is None:
             self._monitor = next(iter(work.device.run_script(FIND, timeout_s=_TRY_S).output.split()), "")
@@ -148,7 +149,7 @@ class NativeAgent:
     def adapted(self, trace: Trace, plan: Plan) -> Trace:
         """See RemoteAgent: what the monitor said stands before the end, where it can be read."""
         del plan
-        monitors = [row for row in trace.of(ProgramRow) if row.name == TEGRASTATS]
+        monitors = [row for row in trace.of(ProgramRow) if row.name in MONITORS]
         if not monitors:
             return trace
         said = monitor_row(monitors[0])

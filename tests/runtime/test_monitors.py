@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from edgebench.device.linux.nvidia_smi import FIELDS
 from edgebench.records import ProgramRow
-from edgebench.runtime.monitors import monitor_command, monitor_row
+from edgebench.runtime.monitors import FIND, monitor_command, monitor_row
 
 SAMPLES = Path(__file__).parents[1] / "device" / "samples" / "jetson" / "tegrastats_lines.txt"
 ORIN = next(line for line in SAMPLES.read_text().splitlines() if "GR3D_FREQ 63%@[621]" in line)
@@ -45,6 +49,37 @@ def test_a_monitor_that_wrote_nothing_says_nothing(tmp_path: Path) -> None:
     silent = ran(tmp_path, "")
     Path(silent.files["log"]).unlink()
     assert monitor_row(silent) is None
+
+
+def test_a_gpu_of_another_machine_is_told_by_nvidia_smi(tmp_path: Path) -> None:
+    row = monitor_row(
+        replace(ran(tmp_path, "63, 1410, 1215, 45, 123.45\n0, 210, [N/A], 44, [N/A]\n"), name="nvidia-smi")
+    )
+    assert row is not None
+    assert row.gpu_percent == (63, 0) and row.gpu_mhz == (1410, 210) and row.emc_mhz == (1215, None)
+    assert row.power_mw == {"GPU board": (123450, None)} and row.total_rail == "GPU board"
+    assert row.temperature_c == {"gpu": (45.0, 44.0)}
+
+
+def test_nvidia_smi_writes_to_its_standard_output_and_is_asked_for_what_is_parsed() -> None:
+    command = monitor_command("/usr/bin/nvidia-smi", "/there/launch")
+    assert command.name == "nvidia-smi" and command.output == command.files["log"]
+    assert f"--query-gpu={','.join(FIELDS)}" in command.argv and "--loop-ms=500" in command.argv
+
+
+def test_the_jetsons_own_is_looked_for_first(tmp_path: Path) -> None:
+    for name in ("tegrastats", "nvidia-smi"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+
+    def found() -> str:
+        said = subprocess.run(["/bin/sh", "-c", FIND], env=environment, capture_output=True, text=True, check=False)
+        return said.stdout.strip()
+
+    assert found() == str(tmp_path / "tegrastats")
+    (tmp_path / "tegrastats").unlink()
+    assert found() == str(tmp_path / "nvidia-smi")
 
 
 def test_it_writes_into_the_launchs_own_folder() -> None:

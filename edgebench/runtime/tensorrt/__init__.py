@@ -74,6 +74,6 @@ class TensorRt:
     @staticmethod
     def _refuse() -> NoReturn:
         raise NotInstalled(
-            "TensorRT runs on a device that is reached by ssh, not beside edgebench",
-            hint="name one: --target orin-nano, or --target linux-board --serial USER@HOST for a machine with an NVIDIA GPU",
+            "TensorRT runs on a device of its own, also where that is this machine's GPU",
+            hint="name it: --target orin-nano for a Jetson, --target local-gpu for this machine's GPU",
         )

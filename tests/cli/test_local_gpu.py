@@ -1,0 +1,59 @@
+"""The GPU of this machine, from the command line, without ssh. ``trtexec`` is a stand-in: there is no GPU."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgebench.measure import opening
+from tests.cli.phone_desk import ONCE, Edgebench, refused, work_in
+from tests.cli.test_measuring_verbs import save_network
+from tests.virtual_board.jetson_programs import TRTEXEC
+
+# Without an interval the real one answers once.
+SMI = """#!/bin/sh
+case "$*" in *--loop-ms=*) ;; *) echo "stand-in, 9.0, 570.1"; exit ;; esac
+while true; do echo "97, 1410, 1215, 45, 123.45"; sleep 0.2; done
+"""
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with the programs on the PATH, and a network."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in (("trtexec", f"#!/bin/sh\n{TRTEXEC}"), ("nvidia-smi", SMI)):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    (tmp_path / "state").mkdir()
+    monkeypatch.setenv("JETSON", str(tmp_path / "state"))
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(opening, "BOARD_LOCK", str(tmp_path / "lock"))
+    work_in(tmp_path, monkeypatch)
+    save_network(tmp_path / "conv.onnx", 4)
+    yield tmp_path
+    assert not list((tmp_path / "cache").rglob("launches/*"))
+
+
+def run(edgebench: Edgebench, desk: Path, *flags: str) -> Any:
+    return edgebench("run", "conv.onnx", "--target", "local-gpu", "--runs-dir", str(desk / "runs"), "--json", *flags)
+
+
+def test_this_machines_gpu_is_measured_as_a_boards_is(edgebench: Edgebench, desk: Path) -> None:
+    done = run(edgebench, desk, *ONCE)
+    assert done.status == 0, done.err
+    [result] = json.loads(done.out)["results"]
+    assert (result["runtime"], result["identity"]["launched_from"]) == ("tensorrt", "this machine")
+    assert result["monitor"]["name"] == "nvidia-smi" and result["monitor"]["gpu_mhz"] == [1410, 1410]
+    assert result["monitor"]["rail"] == "GPU board"
+
+
+def test_without_tensorrt_it_is_told_what_to_install(edgebench: Edgebench, desk: Path) -> None:
+    (desk / "bin" / "trtexec").unlink()
+    error = refused(run(edgebench, desk, *ONCE), 1, "not_installed")
+    assert "no trtexec" in error["message"] and "PATH" in error["hint"]
