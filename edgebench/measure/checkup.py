@@ -6,9 +6,11 @@ from edgebench.device.checks import Check, place_checks, place_questions
 from edgebench.device.host import HostDevice
 from edgebench.device.linux.device import LinuxDevice
 from edgebench.device.shell import ask
+from edgebench.errors import NotInstalled
 from edgebench.events import Emit
 from edgebench.measure.opening import RIGHT_MODEL, connected, place_of, wrong_model
 from edgebench.records import TargetSpec
+from edgebench.transport.remote import Remote
 
 # More runnable processes than this for each core means that something else is at work.
 _LOAD_PER_CORE = 0.3
@@ -23,7 +25,8 @@ def checkup(target: TargetSpec, emit: Emit) -> tuple[Check, ...]:
             place = place_of(target, remote).folder
             said = ask(remote, place_questions(place))
             there = place_checks(said, place, elsewhere="set XDG_CACHE_HOME there for the user that logs in")
-            checks = (*machine_checks(device), *there, *_jetson_checks(device))
+            gpu = _gpu_checks(remote) if "tensorrt" in target.runtimes else ()
+            checks = (*machine_checks(device), *there, *_jetson_checks(device), *gpu)
         else:
             from edgebench.device.android.doctor import examine
 
@@ -51,6 +54,26 @@ def _jetson_checks(device: LinuxDevice) -> tuple[Check, ...]:
             "for --lock-clocks allow `sudo -n jetson_clocks` there without a password (visudo)",
         ),
     )
+
+
+def _gpu_checks(remote: Remote) -> tuple[Check, ...]:
+    """What measuring on an NVIDIA GPU needs beside the machine."""
+    from edgebench.runtime.monitors import find_monitor
+    from edgebench.runtime.tensorrt.trtexec import find_trtexec
+
+    try:
+        trtexec = find_trtexec(remote)
+        engine = Check("trtexec", True, f"TensorRT {trtexec.version_text}, {trtexec.path}")
+    except NotInstalled as error:
+        engine = Check("trtexec", False, error.message, error.hint)
+    monitor = find_monitor(remote)
+    seen = Check(
+        "GPU monitor",
+        None if monitor is None else True,
+        monitor or "neither tegrastats nor nvidia-smi",
+        "without one no launch is better than SUSPECT: nothing tells the GPU's clock",
+    )
+    return (engine, seen)
 
 
 def machine_checks(device: LinuxDevice) -> tuple[Check, ...]:

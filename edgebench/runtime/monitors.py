@@ -5,23 +5,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from edgebench.device.linux.nvidia_smi import FIELDS, RAIL, parse_nvidia_smi
 from edgebench.device.linux.tegrastats import TOTAL_RAILS, TegraSample, parse_tegrastats
 from edgebench.records import Command, MonitorRow, ProgramRow
+
+if TYPE_CHECKING:
+    from edgebench.runtime.remote_agents import Asked
 
 PERIOD_MS = 500
 _TEGRASTATS, _NVIDIA_SMI = "tegrastats", "nvidia-smi"
 MONITORS = (_TEGRASTATS, _NVIDIA_SMI)
 _LOG = "log"
 # A Jetson may have both, and its nvidia-smi tells next to nothing.
-FIND = "\n".join(
+_FIND = "\n".join(
     f'for each in "$(command -v {name})" /usr/bin/{name} /usr/sbin/{name}; do\n'
     '  [ ! -x "$each" ] || { echo "$each"; exit 0; }\ndone'
     for name in MONITORS
 )
+_FIND_S = 30.0
 T = TypeVar("T")
+
+
+def find_monitor(device: Asked) -> str | None:
+    """The path of the monitor that the device has."""
+    found = device.run_script(_FIND, timeout_s=_FIND_S).output.strip()
+    return found if found.startswith("/") else None
 
 
 def monitor_command(path: str, folder: str) -> Command:

@@ -18,7 +18,7 @@ from edgebench.events import Emit
 from edgebench.files import cache_root, full_disk_is_said, sha256_bytes, sha256_file, write_atomic
 from edgebench.records import EndRow, Plan, ProgramRow, Trace
 from edgebench.runtime.harness_build import NCNN_VERSION, Harness, build_harness, find_harness, get_abi
-from edgebench.runtime.monitors import FIND, MONITORS, monitor_command, monitor_row
+from edgebench.runtime.monitors import MONITORS, find_monitor, monitor_command, monitor_row
 from edgebench.transport.remote import Ran
 
 _TRY_S = 30.0
@@ -143,7 +143,7 @@ class NativeAgent:
         if not (self._monitored or plan.commands) or plan.mode not in ("measure", "profile"):
             return plan
         if self._monitor is None:
-            self._monitor = next(iter(work.device.run_script(FIND, timeout_s=_TRY_S).output.split()), "")
+            self._monitor = find_monitor(work.device) or ""
         return replace(plan, beside=(monitor_command(self._monitor, plan.work_dir),)) if self._monitor else plan
 
     def adapted(self, trace: Trace, plan: Plan) -> Trace:

@@ -57,3 +57,18 @@ def test_without_tensorrt_it_is_told_what_to_install(edgebench: Edgebench, desk:
     (desk / "bin" / "trtexec").unlink()
     error = refused(run(edgebench, desk, *ONCE), 1, "not_installed")
     assert "no trtexec" in error["message"] and "PATH" in error["hint"]
+
+
+def checks(edgebench: Edgebench) -> dict[str, tuple[bool | None, str]]:
+    done = edgebench("doctor", "--target", "local-gpu", "--json")
+    return {each["name"]: (each["ok"], each["found"]) for each in json.loads(done.out)["checks"]}
+
+
+def test_the_doctor_looks_for_tensorrt_and_for_what_tells_the_gpus_clock(edgebench: Edgebench, desk: Path) -> None:
+    found = checks(edgebench)
+    assert found["trtexec"] == (True, f"TensorRT 10.3.0, {desk / 'bin' / 'trtexec'}")
+    assert found["GPU monitor"] == (True, str(desk / "bin" / "nvidia-smi"))
+    for name in ("trtexec", "nvidia-smi"):
+        (desk / "bin" / name).unlink()
+    found = checks(edgebench)
+    assert found["trtexec"][0] is False and found["GPU monitor"][0] is None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from edgebench.device.linux.nvidia_smi import FIELDS
 from edgebench.records import ProgramRow
-from edgebench.runtime.monitors import FIND, monitor_command, monitor_row
+from edgebench.runtime.monitors import find_monitor, monitor_command, monitor_row
+from edgebench.transport.remote import Remote
+from edgebench.transport.this_machine import ThisMachine
 
 SAMPLES = Path(__file__).parents[1] / "device" / "samples" / "jetson" / "tegrastats_lines.txt"
 ORIN = next(line for line in SAMPLES.read_text().splitlines() if "GR3D_FREQ 63%@[621]" in line)
@@ -67,19 +69,15 @@ def test_nvidia_smi_writes_to_its_standard_output_and_is_asked_for_what_is_parse
     assert f"--query-gpu={','.join(FIELDS)}" in command.argv and "--loop-ms=500" in command.argv
 
 
-def test_the_jetsons_own_is_looked_for_first(tmp_path: Path) -> None:
+def test_the_jetsons_own_is_looked_for_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("tegrastats", "nvidia-smi"):
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
-
-    def found() -> str:
-        said = subprocess.run(["/bin/sh", "-c", FIND], env=environment, capture_output=True, text=True, check=False)
-        return said.stdout.strip()
-
-    assert found() == str(tmp_path / "tegrastats")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    device = Remote(ThisMachine())
+    assert find_monitor(device) == str(tmp_path / "tegrastats")
     (tmp_path / "tegrastats").unlink()
-    assert found() == str(tmp_path / "nvidia-smi")
+    assert find_monitor(device) == str(tmp_path / "nvidia-smi")
 
 
 def test_it_writes_into_the_launchs_own_folder() -> None:

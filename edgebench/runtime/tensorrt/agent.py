@@ -15,11 +15,9 @@ from edgebench.files import sha256_bytes
 from edgebench.records import Command, Plan, ProgramRow, Schedule, Trace
 from edgebench.runtime.remote_agents import Asked, RemoteAgent, There, Work
 from edgebench.runtime.tensorrt.adapting import TRTEXEC, adapted, require_passed
-from edgebench.runtime.tensorrt.trtexec import Load, Trtexec, find_script, found
+from edgebench.runtime.tensorrt.trtexec import Load, Trtexec, find_trtexec
 from edgebench.transport.base import device_said_no
 
-# Loading its libraries takes a Jetson some seconds.
-_FIND_S = 60.0
 _ASK_S = 30.0
 # A large network on a Jetson Nano; with a timing cache the next is quicker.
 BUILD_S = 3000.0
@@ -101,8 +99,7 @@ class TensorRtAgent:
 
     def _found(self, device: Asked) -> Trtexec:
         if self._trtexec is None:
-            ran = device.run_script(find_script(), timeout_s=_FIND_S)
-            self._trtexec = found(ran.status, ran.output)
+            self._trtexec = find_trtexec(device)
             self._gpu = device.run_script(_GPU, timeout_s=_ASK_S).output
         return self._trtexec
 

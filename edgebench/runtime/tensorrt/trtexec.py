@@ -8,11 +8,15 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from edgebench.errors import NotInstalled
 from edgebench.records import Schedule, TensorFile
 from edgebench.records.plan import Option
 from edgebench.runtime.tensorrt.trtexec_output import parse_console
+
+if TYPE_CHECKING:
+    from edgebench.runtime.remote_agents import Asked
 
 # On the PATH, where JetPack's and Debian's packages put it, and where NVIDIA's archives are unpacked.
 _PLACES = ("/usr/src/tensorrt/bin/trtexec", "/opt/tensorrt/bin/trtexec", "/usr/local/tensorrt/bin/trtexec")
@@ -20,6 +24,8 @@ _FLAG = re.compile(r"^\s*(--[A-Za-z0-9]+)", re.MULTILINE)
 # Older ones give the builder 16 MB unless told otherwise, with which it cannot use its better kernels.
 _WORKSPACE_MIB = 1024
 _WARMUP_MS = 500
+# Loading its libraries takes a Jetson some seconds.
+_FIND_S = 60.0
 _INSTALL = (
     "on a Jetson: sudo apt-get install tensorrt; elsewhere put trtexec on the PATH of the user that ssh logs in as"
 )
@@ -125,8 +131,14 @@ def _unit(options: Mapping[str, Option]) -> list[str]:
     return [] if options["dla"] == "off" else [f"--useDLACore={options['dla']}", "--allowGPUFallback"]
 
 
-def find_script() -> str:
-    """A shell script that prints where it is and its help; fails where it is nowhere."""
+def find_trtexec(device: Asked) -> Trtexec:
+    """The one that the device has. Raises NotInstalled with the mend."""
+    ran = device.run_script(_find_script(), timeout_s=_FIND_S)
+    return found(ran.status, ran.output)
+
+
+def _find_script() -> str:
+    """Prints where it is and its help; fails where it is nowhere."""
     places = " ".join(map(shlex.quote, _PLACES))
     return (
         f'for each in "$(command -v trtexec)" {places}; do\n'
@@ -136,7 +148,7 @@ def find_script() -> str:
 
 
 def found(status: int, output: str) -> Trtexec:
-    """What ``find_script`` printed. Raises NotInstalled where it is not there, or does not run."""
+    """What ``find_trtexec`` was told. Raises NotInstalled where it is not there, or does not run."""
     path, _, rest = output.partition("\n")
     if status != 0 or not path.startswith("path /"):
         nowhere = f"not on the PATH, nor in {PurePosixPath(_PLACES[0]).parent}"
