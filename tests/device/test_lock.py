@@ -93,6 +93,20 @@ def test_a_lock_whose_owner_was_not_seen_for_long_is_broken_and_a_fresh_one_is_n
     assert second.try_acquire() is None
 
 
+def test_an_owner_that_said_how_long_it_would_be_silent_is_given_that_time(folder):
+    """An engine is built for longer than anybody may be silent."""
+    first = lock(folder, ELSEWHERE)
+    first.try_acquire()
+    assert first.renew(3000)
+    second = lock(folder, ALSO_ELSEWHERE)
+    grow_old(folder, 3000 + STALE_S - 20)
+    assert "last seen" in (second.try_acquire() or "")
+    assert second.try_acquire() is not None, "it was not broken"
+    grow_old(folder, 40)
+    assert second.try_acquire() is not None
+    assert second.try_acquire() is None
+
+
 def test_an_owner_that_renews_is_never_too_old(folder):
     first = lock(folder, ELSEWHERE)
     first.try_acquire()

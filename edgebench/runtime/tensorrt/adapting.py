@@ -48,10 +48,7 @@ _OTHER_VERSION = re.compile(
 
 def require_passed(ran: ProgramRow, what: str) -> Console:
     """What it said. Raises LaunchFailed or UnsupportedOperator with its own words where it failed, or broke off."""
-    try:
-        said = Path(ran.files["output"]).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise LaunchFailed(f"what trtexec said cannot be read: {error}", hint="run again") from error
+    said = _read(ran, "output").decode(errors="replace")
     console = parse_console(said)
     if ran.status == 0 and console.passed:
         return console
@@ -189,7 +186,8 @@ def _read(ran: ProgramRow, role: str) -> bytes:
         return Path(ran.files[role]).read_bytes()
     except (KeyError, OSError) as error:
         raise LaunchFailed(
-            f"trtexec ended well and wrote no {role}", hint="report it with trtexec's version and what it printed"
+            f"trtexec wrote no {role}",
+            hint="see whether the device's disk is full; else report it with trtexec's version and what it printed",
         ) from error
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from edgebench.errors import LaunchFailed, UnsupportedOperator
 from edgebench.records import (
@@ -192,3 +193,12 @@ def test_another_version_than_was_found_is_refused(wrote: Any, tmp_path: Path) -
 def test_a_file_that_was_never_written_is_named(wrote: Any, tmp_path: Path) -> None:
     with pytest.raises(LaunchFailed, match="wrote no times"):
         adapt(wrote(), a_plan(tmp_path, "measure"))
+
+
+def test_a_console_that_did_not_arrive_is_no_crash(wrote: Any, tmp_path: Path) -> None:
+    raw = wrote(times=times())
+    rows = tuple(
+        replace(row, files={"times": row.files["times"]}) if isinstance(row, ProgramRow) else row for row in raw.rows
+    )
+    with pytest.raises(LaunchFailed, match="wrote no output"):
+        adapt(Trace(rows=rows), a_plan(tmp_path, "measure"))

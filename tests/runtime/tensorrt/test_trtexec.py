@@ -82,6 +82,13 @@ def test_a_dla_is_named_when_the_engine_is_built_and_when_it_runs():
     assert not any("DLA" in word for word in built(NEW, "fp16"))
 
 
+def test_a_name_with_a_build_number_behind_it_is_read():
+    said = "path /t\n&&&& RUNNING TensorRT.trtexec [TensorRT v100500] [b18] # trtexec --help\n"
+    assert (
+        found(0, f"{said}  --versionCompatible, --vc    Mark\n  --loadEngine=<file>   Load\n").version_text == "10.5.0"
+    )
+
+
 def test_it_is_found_with_its_version_and_options():
     said = "path /usr/src/tensorrt/bin/trtexec\n&&&& RUNNING TensorRT.trtexec [TensorRT v8001] # trtexec --help\n"
     options = "=== Build Options ===\n  --fp16                      Enable fp16\n  --loadEngine=<file>   Load\n"
