@@ -18,6 +18,7 @@ from edgebench.measure.opening import Access, on_serial, open_bench
 from edgebench.measure.prepare import Bench, Request
 from edgebench.records import NotMeasured, Result, ResultDocument, RunPolicy, RunRecord, Schedule, TargetSpec
 from edgebench.runtime import get_runtime
+from edgebench.runtime.onnxruntime import PROVIDERS
 
 if TYPE_CHECKING:
     from edgebench.measure.store import RunStore
@@ -77,6 +78,7 @@ def request_of(models: tuple[str, ...], flags: MeasuringFlags, bench: Bench) -> 
         rebuild=flags.rebuild,
         builds=flags.builds,
         dla=flags.dla,
+        provider=PROVIDERS[flags.provider] if flags.provider else None,
     )
 
 

@@ -109,6 +109,7 @@ class MeasuringFlags:
     rebuild: bool
     builds: int
     dla: int | None
+    provider: str | None
     target: str
     runtimes: tuple[str, ...] | None
     threads: int | None
@@ -219,6 +220,11 @@ def _device_options(function: F) -> F:
             "--power-mode",
             metavar="MODE",
             help="Put a Jetson into this mode of nvpmodel, by name or number, while the run lasts; restored afterwards.",
+        ),
+        click.option(
+            "--provider",
+            type=click.Choice(("cpu", "cuda", "tensorrt")),
+            help="What computes in ONNX Runtime on a board. Default: cpu.",
         ),
         click.option(
             "--rebuilds",

@@ -31,13 +31,15 @@ from edgebench.runtime.launcher import plan_artifact
 
 # Kinds of model file, and the only artifact format that each can be.
 _FILE_FORMATS = {"onnx": "onnx", "ncnn": "ncnn"}
+_VARIANT_FLAGS = {"provider": "--provider", "dla": "--dla", "build": "--rebuilds"}
 
 
 @dataclass(frozen=True)
 class Request:
     """What a person asked to be measured. ``asked_runtimes`` is false where the runtimes are the target's defaults.
 
-    ``builds`` engines are made and measured of each artifact, for the ``dla`` of that number where one is asked for.
+    ``builds`` engines are made and measured of each artifact, for the ``dla`` of that number where one is asked for;
+    ``provider`` is ONNX Runtime's own name of what computes.
     """
 
     models: tuple[str, ...]
@@ -52,6 +54,7 @@ class Request:
     rebuild: bool = False
     builds: int = 1
     dla: int | None = None
+    provider: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,13 +123,12 @@ def reopen(record: RunRecord) -> list[Subject]:
 
 
 def _variants(name: str, request: Request) -> list[Runtime]:
-    """The runtime as often as it is to be measured. Raises UsageError for one that builds no engines."""
-    asked: dict[str, Option] = {} if request.dla is None else {"dla": request.dla}
-    if (asked or request.builds > 1) and not get_runtime(name).variants:
-        flags = [*(["--rebuilds"] if request.builds > 1 else []), *(["--dla"] if asked else [])]
-        raise UsageError(
-            f"{name} has no {' and no '.join(flags)}", hint="those flags are TensorRT's: --runtime tensorrt"
-        )
+    """The runtime as often as it is to be measured. Raises UsageError for a flag that it does not have."""
+    wanted = {"provider": request.provider, "dla": request.dla, "build": request.builds if request.builds > 1 else None}
+    asked: dict[str, Option] = {option: value for option, value in wanted.items() if value is not None}
+    if foreign := [_VARIANT_FLAGS[option] for option in asked if option not in get_runtime(name).variants]:
+        owner = "onnxruntime" if foreign[0] == _VARIANT_FLAGS["provider"] else "tensorrt"
+        raise UsageError(f"{name} has no {' and no '.join(foreign)}", hint=f"that is for --runtime {owner}")
     return [get_runtime(name, {**asked, "build": number}) for number in range(1, request.builds + 1)]
 
 

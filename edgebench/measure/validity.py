@@ -79,6 +79,8 @@ def limits_of(facts: DeviceFacts) -> Limits:
     return VIRTUAL_LIMITS if facts.virtual else DEFAULT_LIMITS
 
 
+# ONNX Runtime's name of the provider that computes on the cores.
+_CPU = "CPUExecutionProvider"
 Finding = tuple[Validity, str]
 
 
@@ -104,7 +106,7 @@ def judge(trace: Trace, plan: Plan, reference: CanaryReference | None, limits: L
         *_placement(trace, plan),
         *_canaries(trace, reference, limits),
         *_telemetry(trace, plan, limits),
-        *_accelerator(trace, limits),
+        *_accelerator(trace, plan, limits),
         *_suspend(trace, limits),
         *_warmup(trace),
     ]
@@ -219,9 +221,13 @@ def _telemetry(trace: Trace, plan: Plan, limits: Limits) -> Iterator[Finding]:
         others_ns = busy_ns - ((last.cpu_time_ns or 0) - (first.cpu_time_ns or 0))
         share = others_ns / (wall_ns * max(len(plan.cores), 1))
         yield from _share("other processes on these cores", share, limits.others_suspect, limits.others_invalid)
-    # Beside a program that has an accelerator compute this process only waits.
-    computes = not trace.of(IterationsRow) or any(row.cores for row in trace.of(IterationsRow))
-    if plan.threads == 1 and computes and first.cpu_time_ns is not None and last.cpu_time_ns is not None:
+    # While an accelerator computes, this process only waits.
+    if (
+        plan.threads == 1
+        and not _accelerated(trace, plan)
+        and first.cpu_time_ns is not None
+        and last.cpu_time_ns is not None
+    ):
         share = 1.0 - (last.cpu_time_ns - first.cpu_time_ns) / wall_ns
         yield from _share("time off the CPU", share, limits.off_cpu_suspect, limits.off_cpu_invalid)
     yield from _frequency(rows, limits)
@@ -245,13 +251,19 @@ def _frequency(rows: tuple[TelemetryRow, ...], limits: Limits) -> Iterator[Findi
             )
 
 
-def _accelerator(trace: Trace, limits: Limits) -> Iterator[Finding]:
+def _accelerated(trace: Trace, plan: Plan) -> bool:
+    """Whether something else than the cores computed: a program of others, which names none, or a GPU's provider."""
+    named = all(row.cores for row in trace.of(IterationsRow))
+    return not named or plan.options.get("provider", _CPU) != _CPU
+
+
+def _accelerator(trace: Trace, plan: Plan, limits: Limits) -> Iterator[Finding]:
     """Where something else than the cores computed, the canaries on these say little of it: its own clock has to."""
     monitors = trace.of(MonitorRow)
     for row in monitors:
         if row.cost_share > limits.monitor_suspect:
             yield "SUSPECT", f"{row.name} took {row.cost_share:.1%} of a core (limit {limits.monitor_suspect:.0%})"
-    if all(row.cores for row in trace.of(IterationsRow)):
+    if not _accelerated(trace, plan):
         return
     loaded = [mhz for row in monitors for mhz in busy_gpu_mhz(row)]
     if not loaded:

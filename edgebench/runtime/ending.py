@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgebench.errors import EdgebenchError, InvalidFile, LaunchFailed, UnsupportedOperator
+from edgebench.errors import EdgebenchError, InvalidFile, LaunchFailed, NotInstalled, UnsupportedOperator
 from edgebench.events import ignore
 from edgebench.records import ErrorRow, HeaderRow, Plan, Trace
 from edgebench.records.codec import decode_trace
@@ -66,6 +66,12 @@ def _reported(row: ErrorRow, plan: Plan, ending: Ending) -> EdgebenchError:
     if row.code == "not_installed":
         # Raises NotInstalled with the command; what is installed and yet does not import falls through.
         get_runtime(plan.runtime).require_installed(ignore)
+    if row.code == "no_provider":
+        return NotInstalled(
+            row.message,
+            hint="install onnxruntime-gpu there (on a Jetson NVIDIA's own wheel) for the CUDA and cuDNN that it has, or leave "
+            "--provider out",
+        )
     return LaunchFailed(f"{row.code}: {row.message}", hint=f"what the agent said is in {ending.said_path}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,28 @@ def test_without_tensorrt_it_is_told_what_to_install(edgebench: Edgebench, desk:
     (desk / "bin" / "trtexec").unlink()
     error = refused(run(edgebench, desk, *ONCE), 1, "not_installed")
     assert "no trtexec" in error["message"] and "PATH" in error["hint"]
+
+
+def test_a_provider_that_onnx_runtime_does_not_have_is_told_with_those_that_it_has(
+    edgebench: Edgebench, desk: Path
+) -> None:
+    target = desk / "here.yaml"
+    target.write_text(
+        f"name: here\nsummary: here\nplatform: linux\naddress: this-machine\npython: {sys.executable}\n"
+        "runtimes: [onnxruntime]\n"
+    )
+    done = edgebench(
+        *("run", "conv.onnx", "--target", str(target), "--provider", "cuda", "--json"),
+        *("--runs-dir", str(desk / "runs"), *ONCE),
+    )
+    error = refused(done, 1, "not_installed")
+    assert "no CUDAExecutionProvider: it has" in error["message"] and "CPUExecutionProvider" in error["message"]
+    assert "onnxruntime-gpu" in error["hint"]
+
+
+def test_a_provider_is_onnx_runtimes_alone(edgebench: Edgebench, desk: Path) -> None:
+    error = refused(run(edgebench, desk, "--provider", "cuda", *ONCE), 2, "usage")
+    assert "tensorrt has no --provider" in error["message"] and "--runtime onnxruntime" in error["hint"]
 
 
 def checks(edgebench: Edgebench) -> dict[str, tuple[bool | None, str]]:

@@ -94,6 +94,14 @@ def test_a_gpu_that_was_throttled_or_not_seen_is_suspect(planted: dict[str, Any]
     assert judgement.validity == "SUSPECT" and any(words in reason for reason in judgement.reasons)
 
 
+def test_a_gpus_provider_waits_as_well_and_is_held_to_the_gpus_clock() -> None:
+    waited = trace(rows=[telemetry(0), telemetry(1000, cpu_time_ns=1_000_000)])
+    assert judge(waited, PLAN, REFERENCE).validity == "INVALID"
+    on_cuda = replace(PLAN, options={"provider": "CUDAExecutionProvider"})
+    judgement = judge(waited, on_cuda, REFERENCE)
+    assert judgement.validity == "SUSPECT" and "nothing told the GPU's clock" in judgement.reasons[0]
+
+
 def test_the_clock_of_an_idle_gpu_says_nothing() -> None:
     judgement = judge(on_gpu((306, 918), percent=0), PLAN, REFERENCE)
     assert "nothing told the GPU's clock" in judgement.reasons[0]

@@ -10,6 +10,7 @@ import pytest
 from edgebench.errors import NotInstalled, PrecisionRefused, UnknownName
 from edgebench.events import ignore
 from edgebench.runtime import RUNTIMES, get_runtime
+from edgebench.runtime.onnxruntime import PROVIDERS
 
 # Those that run beside Python, on this machine too.
 HERE = ("onnxruntime", "ncnn", "torch")
@@ -117,3 +118,13 @@ def test_a_dla_is_refused_fp32_which_it_does_not_compute():
     with pytest.raises(PrecisionRefused, match="DLA computes in fp16"):
         get_runtime("tensorrt", {"dla": 0}).check_precision("fp32", "aarch64")
     get_runtime("tensorrt", {"dla": 0}).check_precision("fp16", "aarch64")
+
+
+def test_a_gpu_of_onnx_runtimes_takes_fp16_and_has_no_layers():
+    cuda = get_runtime("onnxruntime", {"provider": PROVIDERS["cuda"]})
+    cuda.check_precision("fp16", "x86_64")
+    assert (cuda.variant, cuda.options("fp16", 1)["provider"]) == ("-cuda", "CUDAExecutionProvider")
+    assert cuda.options("fp16", 1)["precision"] == "fp16"
+    assert cuda.not_profiled and get_runtime("onnxruntime").not_profiled is None
+    with pytest.raises(PrecisionRefused, match="int8"):
+        cuda.check_precision("int8", "aarch64")

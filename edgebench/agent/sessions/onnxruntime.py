@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime, on the CPU or on an NVIDIA GPU."""
 
 from __future__ import annotations
 
@@ -21,26 +21,33 @@ _MODES = {"sequential": "ORT_SEQUENTIAL", "parallel": "ORT_PARALLEL"}
 # What ONNX Runtime says of an operator that it has no kernel or no definition for.
 _UNSUPPORTED = ("is not a registered function/op", "Could not find an implementation for", "No Op registered for")
 _SEVERITY_ERROR = 3
+_CPU = "CPUExecutionProvider"
 
 
 class OrtSession:
     """An InferenceSession whose provider and options were read back."""
 
-    # Its CPU kernels compute fp32: fp16 graphs get casts around every kernel (the controller refuses them).
-    precision_computed = "fp32"
-
     def __init__(self, request: Request) -> None:
+        # A GPU's libraries round fp32 to TF32 unless they are told before they are loaded.
+        os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
         import onnxruntime as ort
 
         self.version: str = ort.__version__
         options = _session_options(request)
         provider = required("provider", request.options)
+        on_cpu = provider == _CPU
+        # Its CPU kernels compute fp32: fp16 graphs get casts around every kernel (the controller refuses them).
+        self.precision_computed = "fp32" if on_cpu else required("precision", request.options)
+        available = ort.get_available_providers()
+        if provider not in available:
+            text = "this ONNX Runtime has no {}: it has {}".format(provider, ", ".join(available))
+            raise AgentError("no_provider", text)
         self._profiled = request.profile_into is not None
         self.optimized_graph = options.optimized_model_filepath or None
         self._session = _load(file("onnx", request), options, provider)
         used = self._session.get_providers()
         if used[0] != provider:
-            raise AgentError("load_failed", "asked for {}, ONNX Runtime took {}".format(provider, used))
+            raise AgentError("no_provider", "asked for {}, ONNX Runtime took {}".format(provider, used))
         read_back = self._session.get_session_options()
         self.resolved: Dict[str, Any] = {
             "provider": used[0],
@@ -51,6 +58,9 @@ class OrtSession:
             "memory_arena": read_back.enable_cpu_mem_arena,
             "memory_pattern": read_back.enable_mem_pattern,
         }
+        if not on_cpu:
+            # An inference takes and gives arrays of this process: what is timed is with the copies.
+            self.resolved.update(tf32=False, transfers="included", precision=self.precision_computed)
 
     def run(self, inputs: Dict[str, Any], outputs: List[str]) -> List[Any]:
         """The named outputs."""
@@ -101,7 +111,8 @@ def _load(path: str, options: Any, provider: str) -> Any:
     import onnxruntime as ort
 
     try:
-        return ort.InferenceSession(path, options, providers=[provider])
+        # What a GPU has no kernel for is left to the CPU, as its users have it.
+        return ort.InferenceSession(path, options, providers=list(dict.fromkeys((provider, _CPU))))
     except _ort_errors() as error:
         text = _first_line(error)
         unsupported = any(sign in text for sign in _UNSUPPORTED)

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: .onnx files, layers from its own profiler."""
+"""ONNX Runtime: .onnx files, on the CPU with layers from its own profiler, or on an NVIDIA GPU."""
 
 from __future__ import annotations
 
@@ -11,15 +11,25 @@ from edgebench.records import Artifact, LayersRow, ProfileRecord
 from edgebench.records.plan import Option
 from edgebench.runtime.base import PYTHON_AGENT, is_x86, require_package
 
+CPU = "CPUExecutionProvider"
+PROVIDERS = {"cpu": CPU, "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+"""By the names that people use."""
+
 
 class OnnxRuntime:
-    """The CPU execution provider with every graph optimisation, as its users get it."""
+    """One execution provider with every graph optimisation, as its users get it."""
 
     name = "onnxruntime"
     format = "onnx"
-    not_profiled: str | None = None
-    variants: tuple[str, ...] = ()
-    variant = ""
+    variants: tuple[str, ...] = ("provider",)
+
+    def __init__(self, provider: Option = CPU) -> None:
+        self._provider = str(provider)
+        self._on_cpu = provider == CPU
+        self.variant = "" if self._on_cpu else f"-{next(name for name, own in PROVIDERS.items() if own == provider)}"
+        self.not_profiled: str | None = (
+            None if self._on_cpu else "ONNX Runtime's profiler sees only how a GPU's kernels are started"
+        )
 
     def require_installed(self, emit: Emit) -> None:
         """Raises NotInstalled."""
@@ -35,8 +45,8 @@ class OnnxRuntime:
         return metadata.version("onnxruntime")
 
     def check_precision(self, precision: str, machine: str) -> None:
-        """Only fp32. Raises PrecisionRefused with what ONNX Runtime would do instead."""
-        if precision == "fp32":
+        """Only fp32 on the CPU, fp16 too on a GPU. Raises PrecisionRefused with what ONNX Runtime would do instead."""
+        if precision == "fp32" or (precision == "fp16" and not self._on_cpu):
             return
         if precision == "fp16" and is_x86(machine):
             reason = f"ONNX Runtime computes fp16 models in fp32 on {machine}: the row would be fp32 by another name"
@@ -46,9 +56,10 @@ class OnnxRuntime:
 
     def options(self, precision: str, threads: int) -> dict[str, Option]:
         """Names of the agent's own (agent/sessions/onnxruntime.py); the thread count is the plan's."""
-        del precision, threads
+        del threads
         return {
-            "provider": "CPUExecutionProvider",
+            "provider": self._provider,
+            **({} if self._on_cpu else {"precision": precision}),
             "inter_op_threads": 1,
             "execution_mode": "sequential",
             "graph_optimization": "all",
