@@ -16,6 +16,9 @@ from edgebench.export.reference import first_line
 if TYPE_CHECKING:
     import onnx
 
+# Operators that take or make 8-bit integers: explicit quantisation (Q/DQ), and what runtimes had before it.
+_QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "QLinear", "ConvInteger", "MatMulInteger")
+
 
 def import_onnx(path: Path, input_size: tuple[int, ...] | None, batch: int, folder: Path) -> Imported:
     """Copies the model at ``path`` into ``folder`` with static shapes and a side-car.
@@ -43,13 +46,14 @@ def import_onnx(path: Path, input_size: tuple[int, ...] | None, batch: int, fold
     sidecar = make_sidecar(proto, {})
     save_graph(proto, sidecar, folder)
     kinds = onnx.TensorProto
+    quantized = any(node.op_type.startswith(_QUANTIZED) for node in proto.graph.node)
     real = [t for t in proto.graph.initializer if t.data_type in (kinds.FLOAT, kinds.FLOAT16, kinds.DOUBLE)]
     half = bool(real) and all(tensor.data_type == kinds.FLOAT16 for tensor in real)
     return Imported(
         inputs=tuple(value_spec(value) for value in inputs),
         outputs=tuple(value_spec(value) for value in proto.graph.output),
         roles={"onnx": FILE, "sidecar": SIDECAR},
-        precision="fp16" if half else "fp32",
+        precision="int8" if quantized else "fp16" if half else "fp32",
         params=sum(math.prod(tensor.dims) for tensor in real),
         macs=sum(node.macs for node in sidecar.nodes),
     )

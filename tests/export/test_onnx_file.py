@@ -6,11 +6,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 
 from edgebench.catalog import resolve_model
 from edgebench.errors import DynamicShape, EdgebenchError, ModelError, ParityFailed, UnsupportedOperator, UsageError
 from edgebench.export.pipeline import obtain
-from edgebench.records import Sidecar
+from edgebench.records import LoadRow, Sidecar
 from edgebench.records.codec import decode
 from tests.export.conftest import Bench, Made
 
@@ -150,3 +151,27 @@ def test_a_file_has_its_own_weights_and_precision(tmp_path: Path, flags: dict[st
 def test_a_file_does_not_become_another_format(tmp_path: Path) -> None:
     with pytest.raises(EdgebenchError, match="cannot become ncnn"):
         obtain(resolve_model(str(save(network(), tmp_path)))[0], format="ncnn")
+
+
+class Calibration(CalibrationDataReader):
+    """A few seeded images."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        self._left = [{"x": rng.standard_normal(IMAGE, dtype=np.float32)} for _ in range(4)]
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return self._left.pop() if self._left else None
+
+
+def test_a_file_that_is_quantised_itself_is_int8_and_says_what_is_computed(tmp_path: Path, bench: Bench) -> None:
+    path = tmp_path / "int8.onnx"
+    quantize_static(save(network(), tmp_path), path, Calibration(), quant_format=QuantFormat.QDQ)
+    made = get(path)
+    assert made[0].precision == "int8"
+    fidelity = bench.prove(made, "onnxruntime")
+    assert "outputs of 3 seeded batches are finite on onnxruntime" in (fidelity.not_checked or "")
+    [plan] = bench.plans
+    [load] = bench.launcher.launch(plan).of(LoadRow)
+    assert load.precision_computed == "int8 (fp32 where it has no kernel)"
+    assert load.resolved["precision"] == "int8"

@@ -62,8 +62,10 @@ def test_ncnn_without_a_harness_and_without_a_compiler_tells_what_to_install(mon
     assert raised.value.hint == "run: apt-get install g++"
 
 
-@pytest.mark.parametrize("name", HERE)
-@pytest.mark.parametrize(("precision", "machine"), [("fp16", "x86_64"), ("int8", "aarch64")])
+@pytest.mark.parametrize(
+    ("name", "precision", "machine"),
+    [*((name, "fp16", "x86_64") for name in HERE), ("ncnn", "int8", "aarch64"), ("onnxruntime", "int4", "aarch64")],
+)
 def test_a_precision_that_would_be_another_ones_speed_is_refused(name, precision, machine):
     with pytest.raises(PrecisionRefused, match=precision):
         get_runtime(name).check_precision(precision, machine)
@@ -99,8 +101,8 @@ def test_tensorrt_is_never_beside_python_and_says_where_it_runs():
 def test_tensorrt_takes_fp16_on_every_machine_and_no_precision_that_it_would_not_build():
     tensorrt = get_runtime("tensorrt")
     tensorrt.check_precision("fp16", "x86_64")
-    with pytest.raises(PrecisionRefused, match="int8"):
-        tensorrt.check_precision("int8", "aarch64")
+    with pytest.raises(PrecisionRefused, match="int4"):
+        tensorrt.check_precision("int4", "aarch64")
 
 
 def test_fp32_on_a_gpu_is_not_tf32():
@@ -126,5 +128,5 @@ def test_a_gpu_of_onnx_runtimes_takes_fp16_and_has_no_layers():
     assert (cuda.variant, cuda.options("fp16", 1)["provider"]) == ("-cuda", "CUDAExecutionProvider")
     assert cuda.options("fp16", 1)["precision"] == "fp16"
     assert cuda.not_profiled and get_runtime("onnxruntime").not_profiled is None
-    with pytest.raises(PrecisionRefused, match="int8"):
-        cuda.check_precision("int8", "aarch64")
+    with pytest.raises(PrecisionRefused, match="int4"):
+        cuda.check_precision("int4", "aarch64")

@@ -22,6 +22,7 @@ _MODES = {"sequential": "ORT_SEQUENTIAL", "parallel": "ORT_PARALLEL"}
 _UNSUPPORTED = ("is not a registered function/op", "Could not find an implementation for", "No Op registered for")
 _SEVERITY_ERROR = 3
 _CPU = "CPUExecutionProvider"
+_COMPUTED = {"fp32": "fp32", "fp16": "fp16", "int8": "int8 (fp32 where it has no kernel)"}
 
 
 class OrtSession:
@@ -35,9 +36,9 @@ class OrtSession:
         self.version: str = ort.__version__
         options = _session_options(request)
         provider = required("provider", request.options)
-        on_cpu = provider == _CPU
-        # Its CPU kernels compute fp32: fp16 graphs get casts around every kernel (the controller refuses them).
-        self.precision_computed = "fp32" if on_cpu else required("precision", request.options)
+        # Its CPU kernels compute fp32: fp16 graphs get casts around every kernel (the controller refuses them). What is
+        # quantised and has no integer kernel is computed in fp32.
+        self.precision_computed = _COMPUTED.get(request.options.get("precision", "fp32"), "unknown")
         available = ort.get_available_providers()
         if provider not in available:
             text = "this ONNX Runtime has no {}: it has {}".format(provider, ", ".join(available))
@@ -58,9 +59,11 @@ class OrtSession:
             "memory_arena": read_back.enable_cpu_mem_arena,
             "memory_pattern": read_back.enable_mem_pattern,
         }
-        if not on_cpu:
+        if "precision" in request.options:
+            self.resolved["precision"] = request.options["precision"]
+        if provider != _CPU:
             # An inference takes and gives arrays of this process: what is timed is with the copies.
-            self.resolved.update(tf32=False, transfers="included", precision=self.precision_computed)
+            self.resolved.update(tf32=False, transfers="included")
 
     def run(self, inputs: Dict[str, Any], outputs: List[str]) -> List[Any]:
         """The named outputs."""

@@ -45,8 +45,8 @@ class OnnxRuntime:
         return metadata.version("onnxruntime")
 
     def check_precision(self, precision: str, machine: str) -> None:
-        """Only fp32 on the CPU, fp16 too on a GPU. Raises PrecisionRefused with what ONNX Runtime would do instead."""
-        if precision == "fp32" or (precision == "fp16" and not self._on_cpu):
+        """fp32, int8 of a file that is quantised itself, and fp16 on a GPU. Raises PrecisionRefused with what it would do."""
+        if precision in ("fp32", "int8") or (precision == "fp16" and not self._on_cpu):
             return
         if precision == "fp16" and is_x86(machine):
             reason = f"ONNX Runtime computes fp16 models in fp32 on {machine}: the row would be fp32 by another name"
@@ -59,7 +59,7 @@ class OnnxRuntime:
         del threads
         return {
             "provider": self._provider,
-            **({} if self._on_cpu else {"precision": precision}),
+            **({} if self._on_cpu and precision == "fp32" else {"precision": precision}),
             "inter_op_threads": 1,
             "execution_mode": "sequential",
             "graph_optimization": "all",

@@ -42,13 +42,13 @@ class TensorRt:
         self._refuse()
 
     def check_precision(self, precision: str, machine: str) -> None:
-        """fp32 and fp16, on every GPU. Raises PrecisionRefused."""
+        """fp32 and fp16, and int8 of a file that is quantised itself, on every GPU. Raises PrecisionRefused."""
         del machine
         if self._dla != "off" and precision == "fp32":
             raise PrecisionRefused(
                 "a DLA computes in fp16: fp32 would be the GPU's", hint="use --precision fp16 with --dla"
             )
-        if precision not in ("fp32", "fp16"):
+        if precision not in ("fp32", "fp16", "int8"):
             raise PrecisionRefused(f"engines in {precision} are not built here", hint="use --precision fp32 or fp16")
 
     def options(self, precision: str, threads: int) -> dict[str, Option]:

@@ -72,13 +72,15 @@ class Trtexec:
         return words
 
     def precision_flags(self, precision: str) -> list[str]:
-        """fp16 artifacts have fp16 values. Newer versions take the types from the file, older ones need leave for fp16."""
+        """fp16 and int8 are in the artifact itself. Newer versions take the types from it, older ones need leave for each."""
         if self._has("--stronglyTyped"):
             return ["--stronglyTyped"]
-        return ["--fp16"] if precision == "fp16" else []
+        return [] if precision == "fp32" else [f"--{precision}"]
 
     def computed(self, precision: str) -> str:
         """What is computed in: without strong types the builder may fall back to fp32, layer by layer."""
+        if precision == "int8":
+            return "int8 (where the file is quantised)"
         return "fp16 (fp32 where faster)" if precision == "fp16" and not self._has("--stronglyTyped") else precision
 
     def time(self, load: Load, schedule: Schedule, times: str) -> list[str]:

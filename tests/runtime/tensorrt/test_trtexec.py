@@ -35,6 +35,14 @@ def test_fp16_is_a_flag_where_types_are_weak_and_the_files_own_where_they_are_st
     assert "--fp16" not in built(OLD, "fp32")
 
 
+def test_a_quantised_file_is_built_as_int8():
+    assert (
+        "--int8" in built(OLD, "int8")
+        and "--stronglyTyped" in built(NEW, "int8")
+        and "--int8" not in built(NEW, "int8")
+    )
+
+
 def test_fp32_is_never_tf32():
     for flags in (OLD, NEW, NEWEST):
         assert "--noTF32" in built(flags, "fp32")
