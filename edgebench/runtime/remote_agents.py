@@ -139,8 +139,8 @@ class NativeAgent:
         """See RemoteAgent."""
 
     def planned(self, plan: Plan, work: Work) -> Plan:
-        """See RemoteAgent: with a monitor beside it, where there is one and something is timed that it tells of."""
-        if not (self._monitored or plan.commands) or plan.mode not in ("measure", "profile"):
+        """See RemoteAgent: with a monitor beside it, where there is one and a latency is measured that it tells of."""
+        if not (self._monitored or plan.commands) or plan.mode != "measure":
             return plan
         if self._monitor is None:
             self._monitor = find_monitor(work.device) or ""
