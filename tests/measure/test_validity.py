@@ -67,13 +67,15 @@ def on_gpu(mhz: tuple[int | None, ...] = (918, 918), percent: int = 90, cost: fl
         cost_share=cost,
         gpu_percent=(percent,) * len(mhz),
         gpu_mhz=mhz,
-        emc_mhz=(None,) * len(mhz),
+        memory_mhz=(None,) * len(mhz),
         temperature_c={},
         power_mw={},
         total_rail=None,
     )
     waited = [telemetry(0), telemetry(1000, cpu_time_ns=1_000_000)]
-    return trace(cores=(), rows=[*waited, *([row] if mhz else [])])
+    whole = trace(rows=[*waited, *([row] if mhz else [])])
+    rows = (replace(each, computed_on="accelerator") if isinstance(each, LoadRow) else each for each in whole.rows)
+    return Trace(rows=tuple(rows))
 
 
 def test_waiting_for_a_gpu_is_no_disturbance_where_its_clock_stood() -> None:
@@ -94,12 +96,9 @@ def test_a_gpu_that_was_throttled_or_not_seen_is_suspect(planted: dict[str, Any]
     assert judgement.validity == "SUSPECT" and any(words in reason for reason in judgement.reasons)
 
 
-def test_a_gpus_provider_waits_as_well_and_is_held_to_the_gpus_clock() -> None:
+def test_waiting_is_a_disturbance_where_the_cores_compute() -> None:
     waited = trace(rows=[telemetry(0), telemetry(1000, cpu_time_ns=1_000_000)])
     assert judge(waited, PLAN, REFERENCE).validity == "INVALID"
-    on_cuda = replace(PLAN, options={"provider": "CUDAExecutionProvider"})
-    judgement = judge(waited, on_cuda, REFERENCE)
-    assert judgement.validity == "SUSPECT" and "nothing told the GPU's clock" in judgement.reasons[0]
 
 
 def test_the_clock_of_an_idle_gpu_says_nothing() -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from edgebench.errors import InvalidFile
 from edgebench.records import Plan, TargetSpec
 from edgebench.records.codec import convert, decode, decode_trace, encode
-from tests.records.examples import PLAN, TRACE, trace_bytes
+from tests.records.examples import trace_bytes
+from tests.records.launch_examples import PLAN, TRACE
 
 WHOLE = trace_bytes()
 

@@ -11,7 +11,8 @@ import pytest
 from edgebench.records import Artifact, Plan, ResultDocument, RunRecord, Sidecar
 from edgebench.records.migrate import decode_versioned, decode_versioned_trace
 from edgebench.records.schema import FORMATS, json_schemas
-from tests.records.examples import DOCUMENTS, GOLDEN, TRACE, golden_bytes, golden_path
+from tests.records.examples import DOCUMENTS, GOLDEN, golden_bytes, golden_path
+from tests.records.launch_examples import TRACE
 
 KINDS = {"plan": Plan, "run": RunRecord, "artifact": Artifact, "sidecar": Sidecar, "result": ResultDocument}
 GOLDEN_FILES = sorted(GOLDEN.iterdir())

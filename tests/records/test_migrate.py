@@ -8,7 +8,8 @@ import pytest
 from edgebench.errors import InvalidFile
 from edgebench.records import Plan, Trace
 from edgebench.records.migrate import decode_versioned, decode_versioned_trace, present_version
-from tests.records.examples import PLAN, TRACE, golden_bytes, trace_bytes
+from tests.records.examples import golden_bytes, trace_bytes
+from tests.records.launch_examples import PLAN, TRACE
 
 
 class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

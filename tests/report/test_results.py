@@ -76,7 +76,7 @@ def on_gpu(cost: float, mhz: int, mw: int, h2d_ms: float) -> Trace:
         cost_share=cost,
         gpu_percent=(90, 0),
         gpu_mhz=(mhz, 100),
-        emc_mhz=(None, None),
+        memory_mhz=(None, None),
         temperature_c={},
         power_mw={"VDD_IN": (mw, None), "VDD_SOC": (1, 1)},
         total_rail="VDD_IN",

@@ -34,7 +34,7 @@ def ran(folder: Path, text: str) -> ProgramRow:
 def test_samples_become_columns_and_the_cost_is_a_share_of_one_core(tmp_path: Path) -> None:
     row = monitor_row(ran(tmp_path, f"{ORIN}\n{UNPRIVILEGED}\n"))
     assert row is not None
-    assert row.gpu_percent == (63, 0) and row.gpu_mhz == (621, None) and row.emc_mhz == (2133, None)
+    assert row.gpu_percent == (63, 0) and row.gpu_mhz == (621, None) and row.memory_mhz == (2133, None)
     assert row.power_mw["VDD_IN"] == (12479, 4824) and row.total_rail == "VDD_IN"
     assert row.temperature_c["gpu"] == (53.343, 49.031)
     assert row.cost_share == 0.005
@@ -58,7 +58,7 @@ def test_a_gpu_of_another_machine_is_told_by_nvidia_smi(tmp_path: Path) -> None:
         replace(ran(tmp_path, "63, 1410, 1215, 45, 123.45\n0, 210, [N/A], 44, [N/A]\n"), name="nvidia-smi")
     )
     assert row is not None
-    assert row.gpu_percent == (63, 0) and row.gpu_mhz == (1410, 210) and row.emc_mhz == (1215, None)
+    assert row.gpu_percent == (63, 0) and row.gpu_mhz == (1410, 210) and row.memory_mhz == (1215, None)
     assert row.power_mw == {"GPU board": (123450, None)} and row.total_rail == "GPU board"
     assert row.temperature_c == {"gpu": (45.0, 44.0)}
 

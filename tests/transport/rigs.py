@@ -20,6 +20,8 @@ from tests.virtual_phone.faults import Faults
 from tests.virtual_phone.fixtures import AdbDaemon, AdbServer, adb_daemon, adb_server
 
 KINDS = ("local", "adb", "adb-shell", "ssh")
+MEBI = 1 << 20
+NAMES = ["plain", "with space", "it's", 'say "no"', "a$HOME`id`;*", "-rf", "ünïcode"]
 
 
 @dataclass(frozen=True)

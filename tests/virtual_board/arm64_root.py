@@ -24,6 +24,7 @@ import pytest
 from edgebench.files import cache_root, sha256_bytes
 from tests.transport.local_shell import LocalShellChannel
 from tests.virtual_phone.phone import namespaces
+from tests.virtual_phone.phone_init import BINFMT, aarch64_rule
 
 _QEMU = "qemu-aarch64-static"
 _CPU = "cortex-a72"
@@ -31,9 +32,6 @@ _PACKAGES = ("python3", "libstdc++6", "openssl")
 _WHEELS = ("numpy", "onnxruntime")
 _PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64")
 _DOWNLOAD_S = 300
-# See tests/virtual_phone/phone_init.py: what the kernel knows an arm64 program by.
-_MAGIC = r"\x7fELF\x02\x01\x01" + r"\x00" * 9 + r"\x02\x00\xb7\x00"
-_MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00" + r"\xff" * 8 + r"\xfe\xff\xff\xff"
 
 
 class Arm64Channel(LocalShellChannel):
@@ -141,12 +139,12 @@ def _write_boot(root: Path) -> None:
             for core in range(os.cpu_count() or 1)
         )
     )
-    rule = f":edgebench-aarch64:M::{_MAGIC}:{_MASK}:{shutil.which(_QEMU)}:F"
+    rule = aarch64_rule(str(shutil.which(_QEMU)))
     (root / "boot.sh").write_text(
         "set -e\n"
-        "mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc\n"
+        f"mount -t binfmt_misc binfmt_misc {BINFMT}\n"
         # printf would read the rule's backslashes, which are the kernel's to read.
-        f"cat > /proc/sys/fs/binfmt_misc/register <<'E'\n{rule}\nE\n"
+        f"cat > {BINFMT}/register <<'E'\n{rule}\nE\n"
         f"mount --bind {shlex.quote(str(cpu))} /sys/devices/system/cpu\n"
         f"mount --bind {shlex.quote(str(root / 'cpuinfo'))} /proc/cpuinfo\n"
         f"export QEMU_CPU={_CPU} QEMU_LD_PREFIX={shlex.quote(str(root))}\n"

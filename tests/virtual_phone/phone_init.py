@@ -19,7 +19,7 @@ _MOUNT_S = 20.0
 # e_machine 183 at offset 18 of a 64-bit little-endian ELF file; the mask lets any OS ABI and both kinds of program pass.
 _AARCH64 = r"\x7fELF\x02\x01\x01" + r"\x00" * 9 + r"\x02\x00\xb7\x00"
 _AARCH64_MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00" + r"\xff" * 8 + r"\xfe\xff\xff\xff"
-_BINFMT = "/proc/sys/fs/binfmt_misc"
+BINFMT = "/proc/sys/fs/binfmt_misc"
 
 
 def main(config_path: str) -> int:
@@ -72,11 +72,15 @@ def _make_root(root: Path, binds: Mapping[str, str]) -> None:
         _mount("--bind", outside, str(place))
 
 
+def aarch64_rule(interpreter: str) -> str:
+    """What the kernel is told to start aarch64 programs by."""
+    return f":edgebench-aarch64:M::{_AARCH64}:{_AARCH64_MASK}:{interpreter}:F"
+
+
 def _run_aarch64(interpreter: str) -> None:
     """The kernel starts aarch64 programs with qemu: a rule of this user namespace alone, gone with it (Linux 6.7)."""
-    _mount("-t", "binfmt_misc", "binfmt_misc", _BINFMT)
-    rule = f":edgebench-aarch64:M::{_AARCH64}:{_AARCH64_MASK}:{interpreter}:F"
-    Path(_BINFMT, "register").write_text(rule, encoding="ascii")
+    _mount("-t", "binfmt_misc", "binfmt_misc", BINFMT)
+    Path(BINFMT, "register").write_text(aarch64_rule(interpreter), encoding="ascii")
 
 
 def _mount(*words: str) -> None:

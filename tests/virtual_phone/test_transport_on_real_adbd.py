@@ -17,14 +17,15 @@ from edgebench.errors import CommandTimedOut, DeviceFull, DeviceLost
 from edgebench.transport.adb import AdbChannel
 from edgebench.transport.adb_python import AdbShellChannel, ensure_key, key_path
 from edgebench.transport.remote import Remote
-from tests.transport import test_channel_contract as contract
+from tests.transport import test_channel_commands as commands
+from tests.transport import test_channel_files as files
+from tests.transport.conftest import device, model  # noqa: F401 - the fixtures of its tests
 from tests.transport.rigs import Rig, use_server
-from tests.transport.test_channel_contract import device, model  # noqa: F401 - the fixtures of its tests
 from tests.virtual_phone import host
 from tests.virtual_phone.fixtures import AdbServer
 from tests.virtual_phone.real_adbd import RealAdbd, real_adbd
 
-for _name, _test in vars(contract).items():
+for _name, _test in (vars(commands) | vars(files)).items():
     if isinstance(_test, FunctionType) and _name.startswith("test_") and "set_faults" not in _test.__code__.co_names:
         globals()[_name] = _test
 
@@ -52,7 +53,7 @@ def world(
             send(local, remote, *args, **more)  # type: ignore[arg-type]
 
         patch.setattr(channel, "send", counted)
-        patch.setattr(contract, "alive", lambda pid: pid == os.getpid() or runs(phone, pid))
+        patch.setattr(commands, "alive", lambda pid: pid == os.getpid() or runs(phone, pid))
         remote = Remote(channel)
         stack.callback(remote.close)
         (folder / "device").mkdir()

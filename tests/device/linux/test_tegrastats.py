@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgebench.device.linux.tegrastats import CoreLoad, TegraSample, parse_line, parse_tegrastats
+from edgebench.device.linux.tegrastats import BoardSample, CoreLoad, parse_line, parse_tegrastats
 from tests.damaged_text import damaged
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "jetson"
@@ -27,12 +27,12 @@ def test_every_sample_is_read_whole():
 
 
 def test_an_orin_nano_for_root():
-    assert parse_line(ORIN_ROOT) == TegraSample(
+    assert parse_line(ORIN_ROOT) == BoardSample(
         ram_used_mb=6185,
         ram_total_mb=7620,
         cores=tuple(CoreLoad(percent, 729) for percent in (15, 11, 14, 13, 11, 8)),
-        emc_percent=43,
-        emc_mhz=2133,
+        memory_percent=43,
+        memory_mhz=2133,
         gpu_percent=63,
         gpu_mhz=621,
         temperature_c={"cpu": 53.968, "soc2": 52.437, "soc0": 50.75, "gpu": 53.343, "tj": 53.968, "soc1": 51.656},
@@ -42,14 +42,14 @@ def test_an_orin_nano_for_root():
 
 def test_what_an_orin_nano_keeps_from_others_is_not_known():
     sample = parse_line(ORIN)
-    assert (sample.emc_percent, sample.emc_mhz, sample.gpu_percent, sample.gpu_mhz) == (None, None, 0, None)
+    assert (sample.memory_percent, sample.memory_mhz, sample.gpu_percent, sample.gpu_mhz) == (None, None, 0, None)
     assert sample.total_mw == 4824
 
 
 def test_cores_that_are_off_and_clocks_of_an_old_nano():
     sample = parse_line(NANO_5W)
     assert sample.cores == (CoreLoad(22, 518), CoreLoad(67, 518), None, None)
-    assert (sample.emc_mhz, sample.gpu_mhz) == (1600, 76)
+    assert (sample.memory_mhz, sample.gpu_mhz) == (1600, 76)
     assert sample.total_mw == 2003, "its parts are not added"
 
 
@@ -99,7 +99,7 @@ FAMILIES = ("nano", "orin", "agx")
 UNITS = (("mW", "W"), ("C", "F"), ("MB", "GB"), ("%", ""), ("MB", ""), ("C", ""))
 
 
-def truth_and_fields(rng: random.Random) -> tuple[TegraSample, list[Field]]:
+def truth_and_fields(rng: random.Random) -> tuple[BoardSample, list[Field]]:
     """A line of one of the families, made from known values."""
     family = rng.choice(FAMILIES)
     total = rng.choice((3964, 7620, 62817))
@@ -132,12 +132,12 @@ def truth_and_fields(rng: random.Random) -> tuple[TegraSample, list[Field]]:
         *(Field(f"{name}@{degrees(celsius)}", f"t {name}") for name, celsius in zones.items()),
         *(Field(f"{name} {power(mw)}", f"p {name}") for name, mw in rails.items()),
     ]
-    truth = TegraSample(used, total, cores, *emc, *gpu, zones, rails)
+    truth = BoardSample(used, total, cores, *emc, *gpu, zones, rails)
     return truth, fields
 
 
-def assert_true_or_none(sample: TegraSample, truth: TegraSample) -> None:
-    for name in ("ram_used_mb", "ram_total_mb", "cores", "emc_percent", "emc_mhz", "gpu_percent", "gpu_mhz"):
+def assert_true_or_none(sample: BoardSample, truth: BoardSample) -> None:
+    for name in ("ram_used_mb", "ram_total_mb", "cores", "memory_percent", "memory_mhz", "gpu_percent", "gpu_mhz"):
         assert getattr(sample, name) in (None, getattr(truth, name)), name
     assert sample.temperature_c.items() <= truth.temperature_c.items()
     assert sample.power_mw.items() <= truth.power_mw.items()

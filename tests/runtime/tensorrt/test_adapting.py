@@ -117,7 +117,7 @@ def test_the_rows_stand_where_trtexec_ran_and_the_end_counts_them(wrote: Any, tm
 def test_what_was_loaded_is_told_by_trtexec_itself(wrote: Any, tmp_path: Path) -> None:
     [load] = adapt(wrote(times=times()), a_plan(tmp_path, "measure")).of(LoadRow)
     assert (load.runtime_version, load.precision_computed, load.load_ns) == ("10.3.0", "fp16", 250_000_000)
-    assert load.resolved == {"tf32": False, "gpu": "Orin"}
+    assert load.resolved == {"tf32": False, "gpu": "Orin"} and load.computed_on == "accelerator"
 
 
 def test_a_latency_that_still_falls_has_not_settled(wrote: Any, tmp_path: Path) -> None:

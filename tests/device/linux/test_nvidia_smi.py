@@ -6,15 +6,15 @@ import random
 
 import pytest
 
-from edgebench.device.linux.nvidia_smi import RAIL, parse_nvidia_smi
-from edgebench.device.linux.tegrastats import TegraSample
+from edgebench.device.linux.board_sample import GPU_BOARD, BoardSample
+from edgebench.device.linux.nvidia_smi import parse_nvidia_smi
 from tests.damaged_text import damaged
 
 
 def test_a_line_is_a_sample() -> None:
     [sample] = parse_nvidia_smi("63, 1410, 1215, 45, 123.45\n")
-    assert sample == TegraSample(
-        gpu_percent=63, gpu_mhz=1410, emc_mhz=1215, temperature_c={"gpu": 45.0}, power_mw={RAIL: 123450}
+    assert sample == BoardSample(
+        gpu_percent=63, gpu_mhz=1410, memory_mhz=1215, temperature_c={"gpu": 45.0}, power_mw={GPU_BOARD: 123450}
     )
 
 
@@ -35,7 +35,7 @@ def test_what_is_no_whole_line_says_nothing(line: str) -> None:
 
 def test_a_field_that_the_gpu_does_not_have_is_none() -> None:
     [sample] = parse_nvidia_smi("[N/A], 1410, [Not Supported], [N/A], [N/A]\n")
-    assert sample == TegraSample(gpu_mhz=1410)
+    assert sample == BoardSample(gpu_mhz=1410)
 
 
 def test_a_load_above_all_and_a_temperature_that_cannot_be_are_not_known() -> None:
