@@ -62,6 +62,7 @@ class Launch:
             load_ns=loaded - imported,
             runtime_version=session.version,
             precision_computed=session.precision_computed,
+            computed_on=session.computed_on,
             resolved=dict(session.resolved, cores=",".join(map(str, host.allowed_cores()))),
         )
         return session

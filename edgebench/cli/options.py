@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from edgebench.cli.context import complete_runtimes, complete_targets
+from edgebench.runtime.onnxruntime import PROVIDERS
 
 F = TypeVar("F", bound=Callable[..., Any])
 _DURATION = re.compile(r"(?P<value>\d+(\.\d+)?)\s*(?P<unit>ms|s|m|h)?")
@@ -223,7 +224,7 @@ def _device_options(function: F) -> F:
         ),
         click.option(
             "--provider",
-            type=click.Choice(("cpu", "cuda", "tensorrt")),
+            type=click.Choice(tuple(PROVIDERS)),
             help="What computes in ONNX Runtime on a board. Default: cpu.",
         ),
         click.option(

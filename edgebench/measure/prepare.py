@@ -126,9 +126,10 @@ def _variants(name: str, request: Request) -> list[Runtime]:
     """The runtime as often as it is to be measured. Raises UsageError for a flag that it does not have."""
     wanted = {"provider": request.provider, "dla": request.dla, "build": request.builds if request.builds > 1 else None}
     asked: dict[str, Option] = {option: value for option, value in wanted.items() if value is not None}
-    if foreign := [_VARIANT_FLAGS[option] for option in asked if option not in get_runtime(name).variants]:
-        owner = "onnxruntime" if foreign[0] == _VARIANT_FLAGS["provider"] else "tensorrt"
-        raise UsageError(f"{name} has no {' and no '.join(foreign)}", hint=f"that is for --runtime {owner}")
+    if foreign := [option for option in asked if option not in get_runtime(name).variants]:
+        owners = [each for each in RUNTIMES if foreign[0] in get_runtime(each).variants]
+        flags = " and no ".join(_VARIANT_FLAGS[option] for option in foreign)
+        raise UsageError(f"{name} has no {flags}", hint=f"that is for --runtime {','.join(owners)}")
     return [get_runtime(name, {**asked, "build": number}) for number in range(1, request.builds + 1)]
 
 

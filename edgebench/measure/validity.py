@@ -79,8 +79,6 @@ def limits_of(facts: DeviceFacts) -> Limits:
     return VIRTUAL_LIMITS if facts.virtual else DEFAULT_LIMITS
 
 
-# ONNX Runtime's name of the provider that computes on the cores.
-_CPU = "CPUExecutionProvider"
 Finding = tuple[Validity, str]
 
 
@@ -106,7 +104,7 @@ def judge(trace: Trace, plan: Plan, reference: CanaryReference | None, limits: L
         *_placement(trace, plan),
         *_canaries(trace, reference, limits),
         *_telemetry(trace, plan, limits),
-        *_accelerator(trace, plan, limits),
+        *_accelerator(trace, limits),
         *_suspend(trace, limits),
         *_warmup(trace),
     ]
@@ -222,12 +220,7 @@ def _telemetry(trace: Trace, plan: Plan, limits: Limits) -> Iterator[Finding]:
         share = others_ns / (wall_ns * max(len(plan.cores), 1))
         yield from _share("other processes on these cores", share, limits.others_suspect, limits.others_invalid)
     # While an accelerator computes, this process only waits.
-    if (
-        plan.threads == 1
-        and not _accelerated(trace, plan)
-        and first.cpu_time_ns is not None
-        and last.cpu_time_ns is not None
-    ):
+    if plan.threads == 1 and not _accelerated(trace) and first.cpu_time_ns is not None and last.cpu_time_ns is not None:
         share = 1.0 - (last.cpu_time_ns - first.cpu_time_ns) / wall_ns
         yield from _share("time off the CPU", share, limits.off_cpu_suspect, limits.off_cpu_invalid)
     yield from _frequency(rows, limits)
@@ -251,19 +244,17 @@ def _frequency(rows: tuple[TelemetryRow, ...], limits: Limits) -> Iterator[Findi
             )
 
 
-def _accelerated(trace: Trace, plan: Plan) -> bool:
-    """Whether something else than the cores computed: a program of others, which names none, or a GPU's provider."""
-    named = all(row.cores for row in trace.of(IterationsRow))
-    return not named or plan.options.get("provider", _CPU) != _CPU
+def _accelerated(trace: Trace) -> bool:
+    return any(load.computed_on == "accelerator" for load in trace.of(LoadRow))
 
 
-def _accelerator(trace: Trace, plan: Plan, limits: Limits) -> Iterator[Finding]:
+def _accelerator(trace: Trace, limits: Limits) -> Iterator[Finding]:
     """Where something else than the cores computed, the canaries on these say little of it: its own clock has to."""
     monitors = trace.of(MonitorRow)
     for row in monitors:
         if row.cost_share > limits.monitor_suspect:
             yield "SUSPECT", f"{row.name} took {row.cost_share:.1%} of a core (limit {limits.monitor_suspect:.0%})"
-    if not _accelerated(trace, plan):
+    if not _accelerated(trace):
         return
     loaded = [mhz for row in monitors for mhz in busy_gpu_mhz(row)]
     if not loaded:

@@ -33,7 +33,10 @@ class HeaderRow(Record, frozen=True, kw_only=True, tag_field="type", tag="header
 
 
 class LoadRow(Record, frozen=True, kw_only=True, tag_field="type", tag="load"):
-    """The runtime was imported and the artifact loaded. ``resolved`` holds what the runtime says it will really do."""
+    """The runtime was imported and the artifact loaded. ``resolved`` holds what the runtime says it will really do.
+
+    ``computed_on`` says whether the plan's cores compute, or an accelerator does while they wait.
+    """
 
     artifact: int
     t_ns: int
@@ -42,6 +45,7 @@ class LoadRow(Record, frozen=True, kw_only=True, tag_field="type", tag="load"):
     runtime_version: str
     precision_computed: str
     resolved: dict[str, Option]
+    computed_on: Literal["cores", "accelerator"] = "cores"
 
 
 class CanaryRow(Record, frozen=True, kw_only=True, tag_field="type", tag="canaries"):
@@ -160,7 +164,7 @@ class MonitorRow(Record, frozen=True, kw_only=True, tag_field="type", tag="monit
     cost_share: float
     gpu_percent: tuple[int | None, ...]
     gpu_mhz: tuple[int | None, ...]
-    emc_mhz: tuple[int | None, ...]
+    memory_mhz: tuple[int | None, ...]
     temperature_c: dict[str, tuple[float | None, ...]]
     power_mw: dict[str, tuple[int | None, ...]]
     total_rail: str | None
@@ -179,7 +183,8 @@ class LayerTiming(Record, frozen=True, kw_only=True):
 
 
 class LayersRow(Record, frozen=True, kw_only=True, tag_field="type", tag="layers"):
-    """All kernels of a profile launch. ``graph`` is the optimised graph's file where the runtime can save it.
+    """All kernels of a profile launch. ``graph`` is the file in which the runtime tells what they are, where it can: ONNX
+    Runtime's optimised graph, TensorRT's layer information.
 
     ``total_ns`` is the wall time of each profiled iteration, profiler on; it is not a latency.
     """

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
-from edgebench.device.linux.nvidia_smi import FIELDS, RAIL, parse_nvidia_smi
-from edgebench.device.linux.tegrastats import TOTAL_RAILS, TegraSample, parse_tegrastats
+from edgebench.device.linux.nvidia_smi import FIELDS, parse_nvidia_smi
+from edgebench.device.linux.tegrastats import parse_tegrastats
 from edgebench.records import Command, MonitorRow, ProgramRow
 
 if TYPE_CHECKING:
@@ -62,18 +61,13 @@ def monitor_row(ran: ProgramRow) -> MonitorRow | None:
         cost_share=ran.cpu_time_ns / max(ran.end_ns - ran.t_ns, 1),
         gpu_percent=tuple(sample.gpu_percent for sample in samples),
         gpu_mhz=tuple(sample.gpu_mhz for sample in samples),
-        emc_mhz=tuple(sample.emc_mhz for sample in samples),
+        memory_mhz=tuple(sample.memory_mhz for sample in samples),
         temperature_c=_columns([sample.temperature_c for sample in samples]),
         power_mw=_columns([sample.power_mw for sample in samples]),
-        total_rail=_total_rail(samples),
+        total_rail=next((rail for sample in samples if (rail := sample.total_rail)), None),
     )
 
 
 def _columns(rows: list[dict[str, T]]) -> dict[str, tuple[T | None, ...]]:
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: tuple(row.get(name) for row in rows) for name in names}
-
-
-def _total_rail(samples: Iterable[TegraSample]) -> str | None:
-    named = {name for sample in samples for name in sample.power_mw}
-    return next((name for name in (*TOTAL_RAILS, RAIL) if name in named), None)

@@ -43,8 +43,8 @@ class Asked(Protocol):
 
 
 @dataclass(frozen=True)
-class Work:
-    """What preparing a launch there needs. ``folder`` is edgebench's own on ``device``, for what is worth keeping.
+class Site:
+    """Where a launch is prepared. ``folder`` is edgebench's own on ``device``, for what is worth keeping.
 
     ``launch`` runs the harness once, by a plan whose paths are the device's; its bound is the plan's deadline.
     """
@@ -76,7 +76,7 @@ class RemoteAgent(Protocol):
     def canary_library(self) -> Path | None:
         """The library that it needs for its canaries; None where they are compiled in."""
 
-    def planned(self, plan: Plan, work: Work) -> Plan:
+    def planned(self, plan: Plan, site: Site) -> Plan:
         """``plan``, whose paths are the device's, with what this agent adds: an engine that is built first, a monitor."""
 
     def adapted(self, trace: Trace, plan: Plan) -> Trace:
@@ -138,12 +138,12 @@ class NativeAgent:
     def canary_library(self) -> None:
         """See RemoteAgent."""
 
-    def planned(self, plan: Plan, work: Work) -> Plan:
+    def planned(self, plan: Plan, site: Site) -> Plan:
         """See RemoteAgent: with a monitor beside it, where there is one and a latency is measured that it tells of."""
         if not (self._monitored or plan.commands) or plan.mode != "measure":
             return plan
         if self._monitor is None:
-            self._monitor = find_monitor(work.device) or ""
+            self._monitor = find_monitor(site.device) or ""
         return replace(plan, beside=(monitor_command(self._monitor, plan.work_dir),)) if self._monitor else plan
 
     def adapted(self, trace: Trace, plan: Plan) -> Trace:
@@ -190,9 +190,9 @@ class PythonAgent:
         self._find(device)
         return self._version
 
-    def planned(self, plan: Plan, work: Work) -> Plan:
+    def planned(self, plan: Plan, site: Site) -> Plan:
         """See RemoteAgent."""
-        del work
+        del site
         return plan
 
     def adapted(self, trace: Trace, plan: Plan) -> Trace:

@@ -28,7 +28,7 @@ from edgebench.records import LayersRow, OutputRow, Plan, PlannedArtifact, Progr
 from edgebench.records.codec import encode, encode_trace
 from edgebench.runtime.base import Runtime
 from edgebench.runtime.ending import Ending, finished_trace
-from edgebench.runtime.remote_agents import RemoteAgent, Work
+from edgebench.runtime.remote_agents import RemoteAgent, Site
 from edgebench.transport.patience import Patience
 from edgebench.transport.remote import Remote
 
@@ -160,8 +160,8 @@ class RemoteLauncher:
             self._keep(0.0)
             return trace
 
-        work = Work(self._place.folder, self._remote, self._emit, launch)
-        there = agent.planned(self._moved(plan, folder), work)
+        site = Site(self._place.folder, self._remote, self._emit, launch)
+        there = agent.planned(self._moved(plan, folder), site)
         raw = self._run(there, plan, started)
         trace = agent.adapted(raw, plan)
         if trace is not raw:

@@ -25,6 +25,7 @@ class Session(Protocol):
 
     version: str
     precision_computed: str
+    computed_on: str
     resolved: Dict[str, Union[str, int, float, bool]]
     optimized_graph: Optional[str]
 

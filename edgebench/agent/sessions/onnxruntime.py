@@ -22,23 +22,26 @@ _MODES = {"sequential": "ORT_SEQUENTIAL", "parallel": "ORT_PARALLEL"}
 _UNSUPPORTED = ("is not a registered function/op", "Could not find an implementation for", "No Op registered for")
 _SEVERITY_ERROR = 3
 _CPU = "CPUExecutionProvider"
-_COMPUTED = {"fp32": "fp32", "fp16": "fp16", "int8": "int8 (fp32 where it has no kernel)"}
+_INT8 = "int8 (fp32 where it has no kernel)"
+_ASKED = ("precision", "tf32", "transfers")
 
 
 class OrtSession:
     """An InferenceSession whose provider and options were read back."""
 
     def __init__(self, request: Request) -> None:
-        # A GPU's libraries round fp32 to TF32 unless they are told before they are loaded.
-        os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
         import onnxruntime as ort
 
         self.version: str = ort.__version__
         options = _session_options(request)
         provider = required("provider", request.options)
-        # Its CPU kernels compute fp32: fp16 graphs get casts around every kernel (the controller refuses them). What is
-        # quantised and has no integer kernel is computed in fp32.
-        self.precision_computed = _COMPUTED.get(request.options.get("precision", "fp32"), "unknown")
+        self.computed_on = "cores" if provider == _CPU else "accelerator"
+        if provider != _CPU:
+            # A GPU's libraries round fp32 to TF32 unless they are told before the provider loads them.
+            os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
+        # CPU kernels compute fp16 graphs in fp32, with casts around every kernel: the controller refuses them.
+        precision = required("precision", request.options)
+        self.precision_computed: str = _INT8 if precision == "int8" else precision
         available = ort.get_available_providers()
         if provider not in available:
             text = "this ONNX Runtime has no {}: it has {}".format(provider, ", ".join(available))
@@ -59,11 +62,8 @@ class OrtSession:
             "memory_arena": read_back.enable_cpu_mem_arena,
             "memory_pattern": read_back.enable_mem_pattern,
         }
-        if "precision" in request.options:
-            self.resolved["precision"] = request.options["precision"]
-        if provider != _CPU:
-            # An inference takes and gives arrays of this process: what is timed is with the copies.
-            self.resolved.update(tf32=False, transfers="included")
+        # What cannot be read back is what was asked for.
+        self.resolved.update({name: request.options[name] for name in _ASKED if name in request.options})
 
     def run(self, inputs: Dict[str, Any], outputs: List[str]) -> List[Any]:
         """The named outputs."""

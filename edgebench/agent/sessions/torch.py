@@ -37,6 +37,7 @@ class TorchSession:
         kinds = {
             _PRECISIONS.get(str(p.dtype), str(p.dtype)) for p in self._module.parameters() if p.is_floating_point()
         }
+        self.computed_on = "cores"
         self.precision_computed = "+".join(sorted(kinds)) or "fp32"
         self.resolved: Dict[str, Any] = {
             "threads": torch.get_num_threads(),

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import TypeVar
 
+from edgebench.device.linux.board_sample import BoardSample, CoreLoad
 from edgebench.device.temperature import plausible
 
 _RAM = re.compile(r"(?<!\S)(RAM|SWAP) ([0-9]{1,9})/([0-9]{1,9})MB(?!\S)")
@@ -27,70 +27,36 @@ _POWER = re.compile(r"(?<!\S)([A-Z][A-Z0-9_]*) ([0-9]{1,7})(mW|)/[0-9]{1,7}\3(?:
 _NO_TEMPERATURE = ("PMIC",)
 # Not connected; and memory, whose unit may have got lost.
 _NO_RAIL = ("NC", "RAM", "SWAP", "IRAM")
-# NVIDIA's forum: POM_5V_IN is the input of the whole board (Jetson Nano, topic 73608), VDD_IN of the whole module (Xavier NX
-# and Orin, topic 200883). All other rails are parts of them, and of each other, and are never added up.
-TOTAL_RAILS = ("VDD_IN", "POM_5V_IN")
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class CoreLoad:
-    """One core: busy percent of the last interval, and its clock where the line has one for each core."""
-
-    percent: int
-    mhz: int | None
-
-
-@dataclass(frozen=True)
-class TegraSample:
-    """One line. ``cores`` has None for a core that is off, and is None where the line has no readable list.
-
-    ``temperature_c`` and ``power_mw`` are by NVIDIA's names. ``gpu_mhz`` is the fastest of several clusters.
-    """
-
-    ram_used_mb: int | None = None
-    ram_total_mb: int | None = None
-    cores: tuple[CoreLoad | None, ...] | None = None
-    emc_percent: int | None = None
-    emc_mhz: int | None = None
-    gpu_percent: int | None = None
-    gpu_mhz: int | None = None
-    temperature_c: dict[str, float] = field(default_factory=dict)
-    power_mw: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def total_mw(self) -> int | None:
-        """What the whole module takes in, None where no rail says so: rails are never added up."""
-        return next((self.power_mw[name] for name in TOTAL_RAILS if name in self.power_mw), None)
-
-
-def parse_tegrastats(text: str) -> tuple[TegraSample, ...]:
+def parse_tegrastats(text: str) -> tuple[BoardSample, ...]:
     """Every line that holds anything, in order."""
     samples = []
     for line in text.splitlines(keepends=True):
         # Whoever reads while it writes gets half a line, and half a number.
         whole = line if line.endswith("\n") else line.rpartition(" ")[0]
-        if (sample := parse_line(whole.strip())) != TegraSample():
+        if (sample := parse_line(whole.strip())) != BoardSample():
             samples.append(sample)
     return tuple(samples)
 
 
-def parse_line(line: str) -> TegraSample:
+def parse_line(line: str) -> BoardSample:
     """One finished line."""
     memory = {(found[2], found[3]) for found in _RAM.finditer(line) if found[1] == "RAM"}
     used, total = next(iter(memory)) if len(memory) == 1 else (None, None)
     used_mb, total_mb = _number(used), _number(total)
     sound = used_mb is not None and total_mb is not None and used_mb <= total_mb
-    emc_percent, emc_mhz = _only(_load(found[1], found[2]) for found in _EMC.finditer(line)) or (None, None)
+    memory_percent, memory_mhz = _only(_load(found[1], found[2]) for found in _EMC.finditer(line)) or (None, None)
     gpu = _only(_load(found[1], _fastest(found[2], found[3])) for found in _GPU.finditer(line))
     gpu_percent, gpu_mhz = gpu or (None, None)
-    return TegraSample(
+    return BoardSample(
         ram_used_mb=used_mb if sound else None,
         ram_total_mb=total_mb if sound else None,
         cores=_only(_cores(found[1]) for found in _CPU.finditer(line)),
-        emc_percent=emc_percent,
-        emc_mhz=emc_mhz,
+        memory_percent=memory_percent,
+        memory_mhz=memory_mhz,
         gpu_percent=gpu_percent,
         gpu_mhz=gpu_mhz,
         temperature_c=_unanimous(

@@ -59,7 +59,9 @@ class OnnxRuntime:
         del threads
         return {
             "provider": self._provider,
-            **({} if self._on_cpu and precision == "fp32" else {"precision": precision}),
+            "precision": precision,
+            # An inference takes and gives arrays of the agent's process: what is timed on a GPU is with the copies.
+            **({} if self._on_cpu else {"tf32": False, "transfers": "included"}),
             "inter_op_threads": 1,
             "execution_mode": "sequential",
             "graph_optimization": "all",

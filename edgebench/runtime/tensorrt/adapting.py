@@ -114,6 +114,7 @@ def _load(ran: ProgramRow, console: Console, version: str, computed: str, resolv
         runtime_version=version,
         precision_computed=computed,
         resolved=resolved | ({"gpu": console.device} if console.device else {}),
+        computed_on="accelerator",
     )
 
 

@@ -13,7 +13,7 @@ from edgebench.errors import DeviceError
 from edgebench.events import StageFinished, StageStarted
 from edgebench.files import sha256_bytes
 from edgebench.records import Command, Plan, ProgramRow, Schedule, Trace
-from edgebench.runtime.remote_agents import Asked, RemoteAgent, There, Work
+from edgebench.runtime.remote_agents import Asked, RemoteAgent, Site, There
 from edgebench.runtime.tensorrt.adapting import TRTEXEC, adapted, require_passed
 from edgebench.runtime.tensorrt.trtexec import Load, Trtexec, find_trtexec
 from edgebench.transport.base import device_said_no
@@ -68,9 +68,9 @@ class TensorRtAgent:
         """See RemoteAgent."""
         return self._native.canary_library()
 
-    def planned(self, plan: Plan, work: Work) -> Plan:
+    def planned(self, plan: Plan, site: Site) -> Plan:
         """See RemoteAgent: the engine, built where it is not there, and what runs it."""
-        trtexec, engine = self._found(work.device), self._engine_of(plan, work)
+        trtexec, engine = self._found(site.device), self._engine_of(plan, site)
         [artifact] = plan.artifacts
         self._engine = engine
         commands = []
@@ -85,7 +85,7 @@ class TensorRtAgent:
             else:
                 argv = trtexec.time(load, plan.schedule, files["times"])
             commands.append(Command(name=TRTEXEC, argv=tuple(argv), output=files["output"], files=files))
-        return self._native.planned(replace(plan, commands=tuple(commands)), work)
+        return self._native.planned(replace(plan, commands=tuple(commands)), site)
 
     def adapted(self, trace: Trace, plan: Plan) -> Trace:
         """See RemoteAgent."""
@@ -103,11 +103,11 @@ class TensorRtAgent:
             self._gpu = device.run_script(_GPU, timeout_s=_ASK_S).output
         return self._trtexec
 
-    def _engine_of(self, plan: Plan, work: Work) -> _Engine:
+    def _engine_of(self, plan: Plan, site: Site) -> _Engine:
         """Built by the very words that its key is of. Raises LaunchFailed with trtexec's own."""
-        trtexec = self._found(work.device)
+        trtexec = self._found(site.device)
         onnx = plan.artifacts[0].files["onnx"]
-        folder = f"{work.folder}/engines"
+        folder = f"{site.folder}/engines"
         precision = str(plan.options["precision"])
         words = trtexec.build(onnx, "ENGINE", "CACHE", precision, plan.options)
         facts = {
@@ -119,13 +119,13 @@ class TensorRtAgent:
         }
         key = sha256_bytes(msgspec.json.encode(facts, order="deterministic"))[:32]
         engine = _Engine(f"{folder}/{key}.engine", key)
-        if work.device.run_script(f"test -s {shlex.quote(engine.path)}", timeout_s=_ASK_S).status != 0:
-            self._build(trtexec, engine, plan, work)
+        if site.device.run_script(f"test -s {shlex.quote(engine.path)}", timeout_s=_ASK_S).status != 0:
+            self._build(trtexec, engine, plan, site)
         return engine
 
-    def _build(self, trtexec: Trtexec, engine: _Engine, plan: Plan, work: Work) -> None:
+    def _build(self, trtexec: Trtexec, engine: _Engine, plan: Plan, site: Site) -> None:
         precision = str(plan.options["precision"])
-        work.emit(
+        site.emit(
             StageStarted("engine", f"TensorRT {trtexec.version_text} builds it there, {precision} (minutes, once)")
         )
         folder = str(PurePosixPath(engine.path).parent)
@@ -134,7 +134,7 @@ class TensorRtAgent:
         cache = f"{folder}/timing-{trtexec.version_text}-{plan.options['build']}.cache"
         argv = trtexec.build(plan.artifacts[0].files["onnx"], new, cache, precision, plan.options)
         output = f"{plan.work_dir}/build.txt"
-        _require(work.device, f"mkdir -p {shlex.quote(folder)}", f"make {folder}")
+        _require(site.device, f"mkdir -p {shlex.quote(folder)}", f"make {folder}")
         build = replace(
             plan,
             plan_id=f"{plan.plan_id}-build",
@@ -146,11 +146,11 @@ class TensorRtAgent:
             deadline_s=BUILD_S,
             trace_path=f"{plan.work_dir}/build.jsonl",
         )
-        [ran] = work.launch(build).of(ProgramRow)
+        [ran] = site.launch(build).of(ProgramRow)
         require_passed(ran, "build the engine")
         # The same file system: it is there whole or not at all.
-        _require(work.device, f"mv -f {shlex.quote(new)} {shlex.quote(engine.path)}", f"keep the engine in {folder}")
-        work.emit(StageFinished("engine", f"{engine.key[:12]}, in {(ran.end_ns - ran.t_ns) / 1e9:.0f} s"))
+        _require(site.device, f"mv -f {shlex.quote(new)} {shlex.quote(engine.path)}", f"keep the engine in {folder}")
+        site.emit(StageFinished("engine", f"{engine.key[:12]}, in {(ran.end_ns - ran.t_ns) / 1e9:.0f} s"))
 
 
 def _files(mode: str, base: str, *, tells_layers: bool) -> dict[str, str]:
