@@ -197,6 +197,22 @@ def _device_options(function: F) -> F:
             shell_complete=complete_runtimes,
             help="onnxruntime, ncnn, torch or tensorrt, or several by commas. Default: what the target lists.",
         ),
+        click.option(
+            "--provider",
+            type=click.Choice(tuple(PROVIDERS)),
+            help="What computes in ONNX Runtime on a board. Default: cpu.",
+        ),
+        click.option(
+            "--rebuilds",
+            "builds",
+            type=click.IntRange(min=1, max=20),
+            default=1,
+            show_default=True,
+            help="Build so many TensorRT engines of each model: the builder's choice of kernels varies, and so the latency.",
+        ),
+        click.option(
+            "--dla", type=click.IntRange(min=0, max=7), metavar="N", help="Compute on a Jetson's DLA of this number."
+        ),
         click.option("--threads", type=click.IntRange(min=1), help="Threads of the runtime. Default: 1."),
         click.option("--cores", help="Cores to pin to: 0-1, 1, big, little, prime. Default: one core for each thread."),
         serial_option,
@@ -221,22 +237,6 @@ def _device_options(function: F) -> F:
             "--power-mode",
             metavar="MODE",
             help="Put a Jetson into this mode of nvpmodel, by name or number, while the run lasts; restored afterwards.",
-        ),
-        click.option(
-            "--provider",
-            type=click.Choice(tuple(PROVIDERS)),
-            help="What computes in ONNX Runtime on a board. Default: cpu.",
-        ),
-        click.option(
-            "--rebuilds",
-            "builds",
-            type=click.IntRange(min=1, max=20),
-            default=1,
-            show_default=True,
-            help="Build so many TensorRT engines of each model: the builder's choice of kernels varies, and so the latency.",
-        ),
-        click.option(
-            "--dla", type=click.IntRange(min=0, max=7), metavar="N", help="Compute on a Jetson's DLA of this number."
         ),
         click.option(
             "--lock-clocks",
