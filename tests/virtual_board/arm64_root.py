@@ -22,10 +22,13 @@ from pathlib import Path
 import pytest
 
 from edgebench.files import cache_root, sha256_bytes
+from tests.private_apt import private_apt
 from tests.transport.local_shell import LocalShellChannel
 from tests.virtual_phone.phone import namespaces
 from tests.virtual_phone.phone_init import BINFMT, aarch64_rule
 
+# Where the folder of this module is imported, not where it is used: tests get a cache of their own.
+CACHE = cache_root() / "tests" / "arm64"
 _QEMU = "qemu-aarch64-static"
 _CPU = "cortex-a72"
 _PACKAGES = ("python3", "libstdc++6", "openssl")
@@ -55,10 +58,10 @@ def arm64_root() -> Path:
         pytest.skip(f"no user namespaces: {tried.stderr.decode().strip()}")
     versions = [f"{name}=={metadata.version(name)}" for name in _WHEELS]
     key = sha256_bytes(" ".join((*_PACKAGES, *versions, *_PLATFORMS)).encode())[:16]
-    root = cache_root() / f"test-arm64-{key}"
+    root = CACHE / key
     if not root.is_dir():
         root.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=".test-arm64-", dir=root.parent))
+        new = Path(tempfile.mkdtemp(prefix=".new-", dir=root.parent))
         try:
             _unpack_packages(new)
             _unpack_wheels(new, versions)
@@ -79,22 +82,17 @@ def python_of(root: Path) -> str:
 
 
 def _unpack_packages(root: Path) -> None:
-    """By apt, from where this machine's own packages come; its own lists and state are not touched."""
-    with tempfile.TemporaryDirectory() as folder:
-        state = Path(folder)
-        for each in ("lists/partial", "cache/archives/partial"):
-            (state / each).mkdir(parents=True)
-        (state / "status").touch()
-        (state / "apt.conf").write_text(
-            'APT::Architecture "arm64";\nAPT::Architectures { "arm64"; };\nAPT::Install-Recommends "false";\n'
-            f'APT::Sandbox::User "root";\nDir::State "{state}";\nDir::State::status "{state}/status";\n'
-            f'Dir::Cache "{state}/cache";\n'
-        )
-        environment = {**os.environ, "APT_CONFIG": str(state / "apt.conf")}
-        for words in (["update"], ["install", "--yes", "--download-only", *_PACKAGES]):
-            _run(["apt-get", "-o", "Acquire::Retries=3", *words], environment)
-        for archive in sorted((state / "cache" / "archives").glob("*.deb")):
-            _run(["dpkg-deb", "--extract", str(archive), str(root)], environment)
+    """By apt, from where this machine's own packages come."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / "status").touch()
+        arm64 = {"APT::Architecture": "arm64", "APT::Architectures": "arm64", "Dir::State::status": folder / "status"}
+        apt = private_apt(folder, arm64)
+        # A list of a third party that has no arm64 makes the update fail and matters to nobody: the next command decides.
+        subprocess.run([*apt, "update"], capture_output=True, timeout=_DOWNLOAD_S, check=False)
+        _run([*apt, "install", "--yes", "--download-only", "--no-install-recommends", *_PACKAGES])
+        for archive in sorted((folder / "cache" / "archives").glob("*.deb")):
+            _run(["dpkg-deb", "--extract", str(archive), str(root)])
 
 
 def _unpack_wheels(root: Path, versions: list[str]) -> None:
@@ -115,7 +113,7 @@ def _unpack_wheels(root: Path, versions: list[str]) -> None:
             *about,
             *versions,
         ]
-        _run(command, dict(os.environ))
+        _run(command)
         for wheel in Path(folder).glob("*.whl"):
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(site)
@@ -152,5 +150,5 @@ def _write_boot(root: Path) -> None:
     )
 
 
-def _run(command: list[str], environment: dict[str, str]) -> None:
-    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=_DOWNLOAD_S)
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, capture_output=True, timeout=_DOWNLOAD_S)

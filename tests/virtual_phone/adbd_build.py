@@ -17,6 +17,7 @@ from pathlib import Path
 
 from edgebench.files import cache_root, sha256_bytes, sha256_file
 from edgebench.transport.local import run_to_end, tail
+from tests.private_apt import private_apt
 
 PACKAGE = "android-platform-tools"
 VERSION = "29.0.6-28"
@@ -159,20 +160,8 @@ def download(folder: Path) -> Path:
 
     Returns the .dsc. Raises Unavailable where apt does not get it, BuildFailed where it gets something else.
     """
-    for part in ("lists/partial", "cache/archives/partial"):
-        (folder / part).mkdir(parents=True)
-    options = {
-        "Dir::Etc::sourcelist": "/dev/null",
-        "Dir::Etc::sourceparts": source_lists(folder / "sources"),
-        "Dir::State::lists": folder / "lists",
-        "Dir::Cache": folder / "cache",
-        # The scratch folder is closed to apt's own user.
-        "APT::Sandbox::User": "root",
-        "Acquire::Retries": 2,
-        "Acquire::http::Timeout": 20,
-        "Acquire::https::Timeout": 20,
-    }
-    apt = ["apt-get", "--quiet", *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
+    sources = {"Dir::Etc::sourcelist": "/dev/null", "Dir::Etc::sourceparts": source_lists(folder / "sources")}
+    apt = private_apt(folder, sources)
     log = folder / "apt.log"
     # A list without sources, of a third party, makes the update fail and matters to nobody: the next command decides.
     run_to_end([*apt, "update"], log, _DOWNLOAD_TIMEOUT_S)
