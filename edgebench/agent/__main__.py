@@ -42,6 +42,7 @@ def _launch(plan: Json, trace: TraceWriter) -> None:
     signal.signal(signal.SIGTERM, _terminated)
     host.die_with_parent()
     # Before anything that starts a thread, the watchdog too: a thread keeps the affinity that it was born with.
+    others = [core for core in host.allowed_cores() if core not in plan["cores"]]
     host.pin(plan["cores"], plan["threads"])
     host.start_watchdog(plan["deadline_s"], trace)
     canaries = None if plan["mode"] == "verify" else canary.load(plan["canary_library"])
@@ -60,7 +61,7 @@ def _launch(plan: Json, trace: TraceWriter) -> None:
         cores_allowed=host.allowed_cores(),
         canary_source=canaries.source if canaries else None,
     )
-    iterations = modes.by_name(plan["mode"])(modes.Launch(plan, trace, canaries))
+    iterations = modes.by_name(plan["mode"])(modes.Launch(plan, trace, canaries, others))
     peak = host.memory_peak_bytes()
     if peak is not None and canaries is not None:
         # The canary's buffer is resident from before the load until the end, so it is in the peak exactly once.

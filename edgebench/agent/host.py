@@ -18,7 +18,7 @@ from .wire import Json, TraceWriter
 # Python's own watchdog thread needs the interpreter lock, which a hung C call may hold for ever: after this much more
 # the kernel ends the process.
 ALARM_AFTER_DEADLINE_S = 2.0
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -167,4 +167,4 @@ def die_with_parent() -> None:
     """Has the kernel kill this process when its controller dies, however that happens: no orphan keeps the device hot."""
     # Where there is no such call the deadline still ends the agent.
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

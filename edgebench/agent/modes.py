@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Callable, Dict, Optional
+from typing import Callable, ContextManager, Dict, List, Optional
 
 from . import host, sessions, tensors
+from .beside import beside
 from .canary import Canaries
 from .timing import Progress, quiet_interpreter, timed_block, warm_up
 from .wire import AgentError, Json, TraceWriter
@@ -21,8 +22,9 @@ BLOCK_MAX = 65536
 class Launch:
     """One plan under way: the trace, the canaries and how to look at the device."""
 
-    def __init__(self, plan: Json, trace: TraceWriter, canaries: Optional[Canaries]) -> None:
+    def __init__(self, plan: Json, trace: TraceWriter, canaries: Optional[Canaries], other_cores: List[int]) -> None:
         self.plan = plan
+        self._other_cores = other_cores
         self.trace = trace
         self._canaries = canaries
         self.schedule: Json = plan["schedule"]
@@ -33,6 +35,10 @@ class Launch:
         if self._canaries is None:
             raise AgentError("internal", "mode {} has no canaries".format(self.plan["mode"]))
         return self._canaries
+
+    def beside(self) -> ContextManager[None]:
+        """The plan's programs, while something is timed."""
+        return beside(self.plan.get("beside", ()), self._other_cores, self.trace)
 
     def write_telemetry(self) -> None:
         """A telemetry row."""
@@ -81,7 +87,7 @@ def measure(launch: Launch) -> int:
     run = session.prepare(tensors.read_batch(launch.plan["artifacts"][0]["batches"][0]))
     core = host.core_reader()
     progress = Progress(launch.schedule)
-    with quiet_interpreter():
+    with launch.beside(), quiet_interpreter():
         launch.write_telemetry()
         launch.write_canaries("before")
         launch.warm_up(run)
@@ -90,10 +96,16 @@ def measure(launch: Launch) -> int:
             dropped = progress.drop
             start = time.monotonic_ns()
             durations, cores = timed_block(run, core, min(most, max(BLOCK_MAX, least)), least, limit_ns)
-            counted = progress.take(durations, time.monotonic_ns() - start)
-            stages = {"net": counted}
+            elapsed_ns = time.monotonic_ns() - start
+            own = session.own_times(len(durations))
             launch.trace.row(
-                "iterations", artifact=0, t_ns=start, stages=stages, cores=cores[dropped:], dropped=dropped
+                "iterations",
+                artifact=0,
+                t_ns=start,
+                stages={"net": progress.take(own.net if own else durations, elapsed_ns)},
+                cores=cores[dropped:],
+                dropped=dropped,
+                transfers={name: values[dropped:] for name, values in own.transfers.items()} if own else {},
             )
             launch.write_telemetry()
             if progress.done:
@@ -116,10 +128,12 @@ def profile(launch: Launch) -> int:
         limit_ns = launch.schedule["measure_ms"] * 1000000
         start = time.monotonic_ns()
         durations, _ = timed_block(run, lambda: -1, max(PROFILE_ITERATIONS_MAX, least), least, limit_ns)
+        own = session.own_times(len(durations))
         launch.write_canaries("after")
         launch.write_telemetry()
     layers = session.layers(len(durations))
-    launch.trace.row("layers", artifact=0, t_ns=start, total_ns=durations, layers=layers, graph=session.optimized_graph)
+    total_ns = own.net if own else durations
+    launch.trace.row("layers", artifact=0, t_ns=start, total_ns=total_ns, layers=layers, graph=session.optimized_graph)
     return len(durations)
 
 

@@ -35,6 +35,7 @@ def command(
     formats: tuple[str, ...] | None,
     out: Path | None,
     weights: Path | None,
+    calibration: Path | None,
     precisions: tuple[str, ...],
     input_size: tuple[int, ...] | None,
     batch: int,
@@ -47,6 +48,7 @@ def command(
     edgebench export mobileone --out build/mobileone
     edgebench export resnet50 --format onnx --weights resnet50.pth
     edgebench export mypackage.nets:tiny --format ncnn --precision fp32,fp16
+    edgebench export mobileone --format onnx --precision int8 --calibration samples/
     """
     from edgebench.catalog import resolve_target
     from edgebench.export.pipeline import export_to
@@ -64,6 +66,7 @@ def command(
             threads=1,
             cores=bench.device.default_cores(1),
             weights=weights,
+            calibration=calibration,
             input_size=input_size,
             batch=batch,
             rebuild=rebuild,

@@ -73,6 +73,7 @@ def request_of(models: tuple[str, ...], flags: MeasuringFlags, bench: Bench) -> 
         threads=threads,
         cores=bench.device.parse_cores(cores, threads) if cores else bench.device.default_cores(threads),
         weights=flags.weights,
+        calibration=flags.calibration,
         input_size=flags.input_size,
         batch=flags.batch,
         rebuild=flags.rebuild,

@@ -104,6 +104,7 @@ class MeasuringFlags:
     """The flags of run, compare and profile, as click hands them over."""
 
     weights: Path | None
+    calibration: Path | None
     precisions: tuple[str, ...]
     input_size: tuple[int, ...] | None
     batch: int
@@ -154,10 +155,15 @@ def model_options(function: F) -> F:
         click.option(
             "--precision",
             "precisions",
-            type=Names(("fp32", "fp16")),
+            type=Names(("fp32", "fp16", "int8")),
             default="fp32",
             show_default=True,
-            help="fp32 or fp16, or both by a comma; each is a row of its own.",
+            help="fp32, fp16 or int8, or several by commas; each is a row of its own. int8 needs --calibration.",
+        ),
+        click.option(
+            "--calibration",
+            type=click.Path(exists=True, path_type=Path),
+            help="Samples for the ranges of int8: a folder of .npy or .npz files, inputs as the network gets them.",
         ),
         click.option("--input-size", type=InputSize(), help="224, 192x320 or 3x224x224; the batch is --batch."),
         click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Images at once."),

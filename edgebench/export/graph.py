@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import onnx
 
 SCOPES_KEY = "pkg.torch.onnx.name_scopes"
+QDQ = ("QuantizeLinear", "DequantizeLinear")
+# What ONNX Runtime's quantiser appends to the name of a constant that it stores as integers.
+QUANTIZED = "_quantized"
 _Shapes = Mapping[str, tuple[int, ...] | None]
 
 
@@ -23,10 +26,10 @@ def make_sidecar(proto: onnx.ModelProto, modules: Mapping[str, str]) -> Sidecar:
     the metadata are stripped; without, from the node names (``/layer1/conv/Conv`` -> ``layer1``, ``layer1/conv``).
     """
     shapes = value_shapes(proto)
-    initializers = {tensor.name for tensor in proto.graph.initializer}
+    constants = _Constants(proto)
     nodes = []
     for node in proto.graph.node:
-        weights = [name for name in node.input if name in initializers and name.endswith(".weight")]
+        weights = [name for name in map(constants.stored, node.input) if name and name.endswith(".weight")]
         owner = weights[0].removesuffix(".weight") if weights else None
         nodes.append(
             SidecarNode(
@@ -90,6 +93,20 @@ def node_macs(node: onnx.NodeProto, shapes: _Shapes) -> int:
         transposed = any(attribute.name == "transA" and attribute.i for attribute in node.attribute)
         return math.prod(out) * left[0 if transposed else 1]
     return math.prod(out) * left[-1]
+
+
+class _Constants:
+    """The constants of a graph, also where they are stored as integers and reach their reader through Q/DQ."""
+
+    def __init__(self, proto: onnx.ModelProto) -> None:
+        self._stored = {tensor.name for tensor in proto.graph.initializer}
+        self._read_by = {node.output[0]: node.input[0] for node in proto.graph.node if node.op_type in QDQ}
+
+    def stored(self, value: str) -> str | None:
+        """The name that ``value`` had before it was quantised, or None where it is no constant."""
+        while value in self._read_by:
+            value = self._read_by[value]
+        return value.removesuffix(QUANTIZED) if value in self._stored else None
 
 
 def _torch_scopes(node: onnx.NodeProto) -> tuple[str, ...]:

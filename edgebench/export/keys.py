@@ -12,6 +12,7 @@ import msgspec
 from edgebench.catalog import ResolvedModel
 from edgebench.errors import ModelError, NotInstalled
 from edgebench.export.build import source_version
+from edgebench.export.calibration import CalibrationSet
 from edgebench.files import sha256_bytes, sha256_file
 
 # The packages whose versions decide what a conversion yields.
@@ -24,7 +25,8 @@ _FILE_TOOLS = {"onnx": ("onnx",), "ncnn": ("ncnn",)}
 # Our own code that decides the content. Its hash stands in for a version that somebody would forget to raise.
 _CODE = (
     *("build", "weights", "fuse", "counts", "prepare", "reference", "forward", "pipeline", "keys"),
-    *("graph", "onnx", "onnx_file", "ncnn", "ncnn_file", "ncnn_probe", "calls", "ncnn_sidecar", "torch_program"),
+    *("calibration", "quantize", "graph", "onnx", "onnx_file"),
+    *("ncnn", "ncnn_file", "ncnn_probe", "calls", "ncnn_sidecar", "torch_program"),
 )
 
 
@@ -40,11 +42,20 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Int8:
+    """How a network is quantised: in the scheme of one runtime, with the ranges that it has on a calibration set."""
+
+    scheme: str
+    calibration: CalibrationSet
+
+
+@dataclass(frozen=True)
 class Wanted:
     """One artifact of a network: the format and the precision that its weights are stored in."""
 
     format: str
     precision: str
+    int8: Int8 | None = None
 
 
 def make_source(model: ResolvedModel, weights: Path | None, input_size: tuple[int, ...] | None, batch: int) -> Source:
@@ -83,6 +94,7 @@ def artifact_key(source: Source, wanted: Wanted, version: str) -> str:
         "batch": source.batch,
         "format": wanted.format,
         "precision": wanted.precision,
+        "int8": wanted.int8 and (wanted.int8.scheme, wanted.int8.calibration.sha256),
         "tools": tool_versions(model, wanted.format),
         "code": _code_hash(),
     }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from edgebench.errors import ConversionFailed
 from edgebench.export.graph import make_sidecar
+from edgebench.export.keys import Int8
 from edgebench.export.reference import first_line
 from edgebench.files import full_disk_is_said
 from edgebench.records import Sidecar, TensorSpec
@@ -34,16 +35,22 @@ def export_onnx(
     outputs: Sequence[TensorSpec],
     folder: Path,
     precision: str = "fp32",
+    int8: Int8 | None = None,
 ) -> dict[str, str]:
     """Exports ``module`` (fused, eval) with static shapes into ``folder``; returns role -> file name.
 
-    ``fp16`` stores weights and computes in half precision and keeps inputs and outputs as they are. The side-car is of
-    the graph as it is saved. Raises ConversionFailed with the exporter's reason, NoSpace.
+    ``fp16`` stores weights and computes in half precision and keeps inputs and outputs as they are; ``int8`` has Q/DQ nodes
+    with the ranges of a calibration set. The side-car is of the graph as it is saved. Raises ConversionFailed with the
+    exporter's reason, NoSpace, ModelError where the calibration set does not fit.
     """
     proto = _convert(module, inputs, outputs)
     modules = {path: type(child).__name__ for path, child in module.named_modules()}
     if precision == "fp16":
         proto = _to_half(proto)
+    if int8 is not None:
+        from edgebench.export.quantize import quantize
+
+        proto = quantize(proto, inputs, int8.calibration.batches(inputs), int8.scheme)
     sidecar = make_sidecar(proto, modules)
     strip_metadata(proto)
     save_graph(proto, sidecar, folder)

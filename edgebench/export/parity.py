@@ -38,9 +38,15 @@ TOLERANCE_RELATIVE = {
     # digits.
     ("tensorrt", "fp32"): 1e-4,
     ("tensorrt", "fp16"): 5e-2,
+    # Of 16 networks with random weights, calibrated with 8 samples of noise, 13 err by 0.01 to 0.44 (MobileOne, RepVGG and
+    # EfficientNet by the most, as the trained ones are known to); RepViT and MobileNetV4 by 0.6 to 1.5: see _says_nothing. What
+    # is clipped to nothing errs by 1.
+    ("onnxruntime", "int8"): 0.5,
+    ("tensorrt", "int8"): 0.5,
 }
 DEADLINE_S = 60.0
 _HINT = "it is not timed; export again with --rebuild, and if it stays report the model and the versions"
+_INT8_HINT = "it is not timed; give more samples, and such as the network gets in use, or leave it in fp16"
 
 
 @dataclass(frozen=True)
@@ -111,10 +117,14 @@ def with_parity(
     shutil.rmtree(work_dir)
     if artifact.reference_outputs:
         check = check_parity(artifact, folder, conditions, outputs)
-        if not check.passed:
-            raise _failure(check, artifact, folder, weights, emit)
-        fidelity = replace(artifact.fidelity, checks=(*artifact.fidelity.checks, check))
         said = f"relative error {check.error_relative:.1e} (limit {check.tolerance_relative:.0e})"
+        if check.passed:
+            fidelity = replace(artifact.fidelity, checks=(*artifact.fidelity.checks, check))
+        elif _says_nothing(check, artifact):
+            said += ", which says nothing of random weights in int8; give a checkpoint with --weights to have it judged"
+            fidelity = replace(artifact.fidelity, not_checked=f"on {check.step} {said}")
+        else:
+            raise _failure(check, artifact, folder, weights, emit)
     else:
         problem = next((text for batch in outputs for text in [not_finite(batch, artifact.outputs)] if text), None)
         if problem:
@@ -185,6 +195,12 @@ def check_parity(
     )
 
 
+def _says_nothing(check: ParityCheck, artifact: Artifact) -> bool:
+    """Whether rounding alone explains the error: a network that was never trained amplifies it from layer to layer, some until
+    nothing is left. It is timed, as a SUSPECT, since it takes as long as a trained one."""
+    return artifact.precision == "int8" and artifact.weights.kind == "random" and not check.note
+
+
 def _failure(check: ParityCheck, artifact: Artifact, folder: Path, weights: Path | None, emit: Emit) -> ParityFailed:
     from edgebench.export.locate import locate
 
@@ -194,7 +210,7 @@ def _failure(check: ParityCheck, artifact: Artifact, folder: Path, weights: Path
     reason = check.note or f"relative error {check.error_relative:.1e} over the limit of {check.tolerance_relative:.0e}"
     return ParityFailed(
         f"{artifact.model.name} on {check.step} does not compute what PyTorch computes: {reason}; {found.text}",
-        hint=_HINT,
+        hint=_INT8_HINT if artifact.precision == "int8" else _HINT,
         step=check.step,
         module=found.module,
     )

@@ -17,16 +17,16 @@ from edgebench.errors import UsageError
 from edgebench.events import Emit, StageFinished, StageStarted, ignore
 from edgebench.export.cache import MANIFEST, draft, find_artifact
 from edgebench.export.imported import Imported
-from edgebench.export.keys import Source, Wanted, artifact_key, make_source, tool_versions, version_of
-from edgebench.export.reference import make_inputs, save_tensors
+from edgebench.export.keys import Int8, Source, Wanted, artifact_key, make_source, tool_versions, version_of
+from edgebench.export.reference import Array, make_inputs, make_outputs, save_tensors
 from edgebench.files import full_disk_is_said
-from edgebench.records import Artifact, Fidelity, ModelIdentity, WeightsInfo
+from edgebench.records import Artifact, Fidelity, ModelIdentity, Quantization, TensorSpec, WeightsInfo
 
 if TYPE_CHECKING:
     from edgebench.export.prepare import PreparedModel
 
 FORMATS = ("onnx", "ncnn", "torch")
-PRECISIONS = ("fp32", "fp16")
+PRECISIONS = ("fp32", "fp16", "int8")
 _NOT_CHECKED = "the file was given as it is: there is no PyTorch model here to hold it against"
 
 
@@ -38,6 +38,7 @@ def obtain(
     weights: Path | None = None,
     input_size: tuple[int, ...] | None = None,
     batch: int = 1,
+    int8: Int8 | None = None,
     rebuild: bool = False,
     emit: Emit = ignore,
 ) -> tuple[Artifact, Path]:
@@ -45,11 +46,11 @@ def obtain(
 
     A cached artifact of a catalogue, timm or torchvision model, or of a file, imports no PyTorch. A user's own factory
     is always built: only its weights and graph tell whether the cached artifact is still the same. Several formats
-    of one model in a row build it once.
+    of one model in a row build it once. ``int8`` says how precision int8 is made.
 
     Raises UsageError, ModelError and its kin (what the model or a converter cannot do), NotInstalled, CacheTampered, NoSpace.
     """
-    wanted = Wanted(format, precision)
+    wanted = Wanted(format, precision, int8)
     _require_sensible(model, wanted, weights, batch)
     source = make_source(model, weights, input_size, batch)
     version = version_of(model)
@@ -115,6 +116,16 @@ def _require_sensible(model: ResolvedModel, wanted: Wanted, weights: Path | None
         raise UsageError(f"a batch of {batch} is none", hint="give --batch 1 or more")
     if wanted.format == "torch" and wanted.precision != "fp32":
         raise UsageError("the torch program is kept in fp32 alone", hint="leave torch out, or --precision fp32")
+    if wanted.precision == "int8" and model.path is None:
+        if wanted.format != "onnx":
+            raise UsageError(
+                f"int8 is made for onnx alone, not for {wanted.format}", hint="leave the other formats out"
+            )
+        if wanted.int8 is None:
+            raise UsageError(
+                "int8 takes its ranges from samples, and there are none",
+                hint="give a folder of inputs as the network gets them: --calibration DIR (edgebench run --help)",
+            )
     if wanted.format == "ncnn" and batch != 1:
         raise UsageError(
             f"ncnn networks have no batch dimension: there is no batch of {batch} on ncnn",
@@ -146,17 +157,21 @@ def _convert(
     prepared: PreparedModel, wanted: Wanted, key: str, tools: dict[str, str], *, rebuild: bool, emit: Emit
 ) -> tuple[Artifact, Path]:
     stage = f"export {wanted.format}"
-    emit(StageStarted(stage, f"{prepared.identity.name} {wanted.precision}"))
+    quantized = _quantization(wanted, prepared.inputs)
+    by = f" by {quantized.samples} samples" if quantized else ""
+    emit(StageStarted(stage, f"{prepared.identity.name} {wanted.precision}{by}"))
     with draft() as work:
         roles = _converter(wanted)(prepared, work.folder)
-        names_in = save_tensors(work.folder, "input", prepared.reference_inputs)
-        names_out = save_tensors(work.folder, "output", prepared.reference_outputs)
+        inputs, outputs = _reference(prepared, wanted)
+        names_in = save_tensors(work.folder, "input", inputs)
+        names_out = save_tensors(work.folder, "output", outputs)
         artifact = Artifact(
             key=key,
             model=prepared.identity,
             weights=prepared.weights,
             format=wanted.format,  # type: ignore[arg-type]  # _require_sensible admits these three alone
             precision=wanted.precision,
+            quantization=quantized,
             inputs=prepared.inputs,
             outputs=prepared.outputs,
             files=work.describe(roles | _reference_roles(names_in + names_out)),
@@ -170,16 +185,37 @@ def _convert(
     return made
 
 
+def _quantization(wanted: Wanted, inputs: Sequence[TensorSpec]) -> Quantization | None:
+    if wanted.int8 is None:
+        return None
+    calibration = wanted.int8.calibration
+    samples = calibration.count(inputs)
+    return Quantization(scheme=wanted.int8.scheme, samples=samples, sha256=calibration.sha256)
+
+
+def _reference(prepared: PreparedModel, wanted: Wanted) -> tuple[list[list[Array]], list[list[Array]]]:
+    """Inputs and PyTorch's outputs that parity is held against: of an int8 artifact samples of its set, as others leave its
+    ranges."""
+    if wanted.int8 is None:
+        return prepared.reference_inputs, prepared.reference_outputs
+    inputs = wanted.int8.calibration.examples(prepared.inputs)
+    return inputs, make_outputs(prepared.module, inputs)
+
+
 def _converter(wanted: Wanted) -> Callable[[PreparedModel, Path], dict[str, str]]:
     if wanted.format == "torch":
         from edgebench.export.torch_program import export_torch
 
         return lambda made, folder: export_torch(made.module, folder)
     if wanted.format == "ncnn":
-        from edgebench.export.ncnn import export_ncnn as export
-    else:
-        from edgebench.export.onnx import export_onnx as export
-    return lambda made, folder: export(made.module, made.inputs, made.outputs, folder, wanted.precision)
+        from edgebench.export.ncnn import export_ncnn
+
+        return lambda made, folder: export_ncnn(made.module, made.inputs, made.outputs, folder, wanted.precision)
+    from edgebench.export.onnx import export_onnx
+
+    return lambda made, folder: export_onnx(
+        made.module, made.inputs, made.outputs, folder, wanted.precision, wanted.int8
+    )
 
 
 def _import_file(

@@ -6,7 +6,7 @@ from edgebench.device.checks import Check, place_checks, place_questions
 from edgebench.device.host import HostDevice
 from edgebench.device.linux.device import LinuxDevice
 from edgebench.device.shell import ask
-from edgebench.errors import NotInstalled
+from edgebench.errors import DeviceRefused, NotInstalled
 from edgebench.events import Emit
 from edgebench.measure.opening import RIGHT_MODEL, connected, place_of, wrong_model
 from edgebench.records import TargetSpec
@@ -25,7 +25,7 @@ def checkup(target: TargetSpec, emit: Emit) -> tuple[Check, ...]:
             place = place_of(target, remote).folder
             said = ask(remote, place_questions(place))
             there = place_checks(said, place, elsewhere="set XDG_CACHE_HOME there for the user that logs in")
-            gpu = _gpu_checks(remote) if "tensorrt" in target.runtimes else ()
+            gpu = _gpu_checks(remote, target.python) if "tensorrt" in target.runtimes else ()
             checks = (*machine_checks(device), *there, *_jetson_checks(device), *gpu)
         else:
             from edgebench.device.android.doctor import examine
@@ -56,16 +56,22 @@ def _jetson_checks(device: LinuxDevice) -> tuple[Check, ...]:
     )
 
 
-def _gpu_checks(remote: Remote) -> tuple[Check, ...]:
+def _gpu_checks(remote: Remote, python: str | None) -> tuple[Check, ...]:
     """What measuring on an NVIDIA GPU needs beside the machine."""
     from edgebench.runtime.monitors import find_monitor
+    from edgebench.runtime.remote_agents import find_python
+    from edgebench.runtime.tensorrt.agent import TENSORRT
     from edgebench.runtime.tensorrt.trtexec import find_trtexec
 
     try:
         trtexec = find_trtexec(remote)
-        engine = Check("trtexec", True, f"TensorRT {trtexec.version_text}, {trtexec.path}")
-    except NotInstalled as error:
-        engine = Check("trtexec", False, error.message, error.hint)
+        engine = Check("TensorRT", True, f"{trtexec.version_text}, {trtexec.path}")
+    except NotInstalled as missing:
+        try:
+            path, version = find_python(remote, TENSORRT, python)
+            engine = Check("TensorRT", True, f"{version}, the Python package of {path}; there is no trtexec")
+        except (NotInstalled, DeviceRefused):
+            engine = Check("TensorRT", False, missing.message, missing.hint)
     monitor = find_monitor(remote)
     seen = Check(
         "GPU monitor",

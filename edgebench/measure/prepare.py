@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgebench.catalog import ResolvedModel, resolve_model
 from edgebench.device.base import Device
@@ -29,6 +30,9 @@ from edgebench.runtime import RUNTIMES, get_runtime
 from edgebench.runtime.base import Launcher, Runtime
 from edgebench.runtime.launcher import plan_artifact
 
+if TYPE_CHECKING:
+    from edgebench.export.keys import Int8
+
 # Kinds of model file, and the only artifact format that each can be.
 _FILE_FORMATS = {"onnx": "onnx", "ncnn": "ncnn"}
 _VARIANT_FLAGS = {"provider": "--provider", "dla": "--dla", "build": "--rebuilds"}
@@ -39,7 +43,7 @@ class Request:
     """What a person asked to be measured. ``asked_runtimes`` is false where the runtimes are the target's defaults.
 
     ``builds`` engines are made and measured of each artifact, for the ``dla`` of that number where one is asked for;
-    ``provider`` is ONNX Runtime's own name of what computes.
+    ``provider`` is ONNX Runtime's own name of what computes; ``calibration`` the samples that int8 takes its ranges from.
     """
 
     models: tuple[str, ...]
@@ -55,6 +59,7 @@ class Request:
     builds: int = 1
     dla: int | None = None
     provider: str | None = None
+    calibration: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,8 @@ def prepare(request: Request, bench: Bench) -> Prepared:
     A combination that cannot be made is kept as a failure while others can still be measured; when nothing is left the
     first failure is raised. Unknown names and missing runtimes are raised at once: nothing would be right after them.
     """
+    if request.calibration is not None and "int8" not in request.precisions:
+        raise UsageError("only int8 is calibrated", hint="add --precision int8, or leave --calibration out")
     models = [model for name in request.models for model in resolve_model(name)]
     runtimes = [runtime for name in request.runtimes for runtime in _variants(name, request)]
     for runtime in runtimes:
@@ -186,6 +193,7 @@ class _Preparation:
             weights=request.weights,
             input_size=request.input_size,
             batch=request.batch,
+            int8=self._int8(runtime),
             rebuild=request.rebuild,
             emit=bench.emit,
         )
@@ -206,6 +214,19 @@ class _Preparation:
         subject = _subject(artifact, folder, runtime, request.threads, request.cores)
         self.prepared.series.append(_series(self.model.published, subject, fidelity, bench))
         self.prepared.subjects.append(subject)
+
+    def _int8(self, runtime: Runtime) -> Int8 | None:
+        from edgebench.export.calibration import open_calibration
+        from edgebench.export.keys import Int8
+
+        if self.precision != "int8" or self.request.calibration is None:
+            return None
+        if runtime.int8_scheme is None:
+            raise PrecisionRefused(
+                f"networks are not quantised here for {runtime.name}{runtime.variant}",
+                hint="use --precision fp32, or another --runtime or --provider",
+            )
+        return Int8(runtime.int8_scheme, open_calibration(self.request.calibration))
 
     def _failed(self, runtime: Runtime, error: EdgebenchError, measurable: bool) -> None:
         """A default runtime that cannot take a model that another can is no failure of the request; all else is."""
@@ -248,6 +269,11 @@ def _series(published: tuple[PublishedFigure, ...], subject: Subject, fidelity: 
     )
 
 
+def _calibration(artifact: Artifact) -> str | None:
+    made = artifact.quantization
+    return f"{made.samples} samples, sha256 {made.sha256[:16]}, Q/DQ for {made.scheme}" if made else None
+
+
 def _identity(subject: Subject, bench: Bench) -> Identity:
     """The card before the first launch; ``completed_identity`` adds what only a launch can tell."""
     artifact, facts = subject.artifact, bench.facts
@@ -261,6 +287,7 @@ def _identity(subject: Subject, bench: Bench) -> Identity:
         artifact=artifact.key,
         format=artifact.format,
         precision_stored=artifact.precision,
+        calibration=_calibration(artifact),
         precision_computed=None,
         runtime=subject.runtime.name,
         runtime_version=bench.launcher.version(subject.runtime),

@@ -26,6 +26,17 @@ class WeightsInfo(Record, frozen=True, kw_only=True):
     sha256: str
 
 
+class Quantization(Record, frozen=True, kw_only=True):
+    """How an int8 artifact was made: Q/DQ as the runtime ``scheme`` fuses them, ranges of the ``samples`` of a set.
+
+    ``sha256`` is over the set's files. None of this is known of a file that came quantised.
+    """
+
+    scheme: str
+    samples: int
+    sha256: str
+
+
 class ModelIdentity(Record, frozen=True, kw_only=True):
     """Which network this is. ``source`` is the build string or the file; ``source_version`` the package's version.
 
@@ -77,6 +88,7 @@ class Artifact(Record, frozen=True, kw_only=True):
     weights: WeightsInfo
     format: Literal["onnx", "ncnn", "torch"]
     precision: str
+    quantization: Quantization | None = None
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     files: tuple[ArtifactFile, ...]

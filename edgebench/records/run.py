@@ -33,6 +33,7 @@ class CanaryReference(Record, frozen=True, kw_only=True):
 class Identity(Record, frozen=True, kw_only=True):
     """The identity card: every field that makes two latencies unlike. Two results are compared field by field.
 
+    ``calibration`` is what the ranges of an int8 artifact were taken from.
     ``screen`` is *on*, *off* or *on and off*, ``charger`` *attached*, *detached* or *attached and detached*, over all launches.
     ``power_mode`` is a Jetson's, all of them where it changed, and ``clocks`` *locked*, *free* or *locked and free*.
     ``settings`` are those of the device that were changed for the run.
@@ -47,6 +48,7 @@ class Identity(Record, frozen=True, kw_only=True):
     artifact: str
     format: str
     precision_stored: str
+    calibration: str | None = None
     precision_computed: str | None
     runtime: str
     runtime_version: str | None

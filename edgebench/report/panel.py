@@ -32,6 +32,8 @@ def result_panel(result: Result) -> RenderableType:
         grid.add_row("device", Text(conditions))
     grid.add_row("parity", _parity(result.parity))
     grid.add_row("weights", Text(result.weights))
+    if result.identity.calibration:
+        grid.add_row("calibration", Text(result.identity.calibration))
     if len(result.session_medians_ms) > 1:
         grid.add_row("sessions", ", ".join(f"{milliseconds(value)} ms" for value in result.session_medians_ms))
     for figure in result.published:
@@ -133,6 +135,8 @@ def artifact_panel(artifact: Artifact, fidelity: Fidelity, folder: str) -> Rende
     grid.add_row("files", Text(", ".join(f"{file.path} ({file.size_bytes / 2**20:.1f} MiB)" for file in files)))
     grid.add_row("parity", _parity(fidelity))
     grid.add_row("weights", Text(artifact.weights.description))
+    if made := artifact.quantization:
+        grid.add_row("calibration", f"{made.samples} samples, Q/DQ for {made.scheme}")
     fused = "re-parameterised" if model.reparameterized else "nothing to re-parameterise"
     grid.add_row("model", Text(f"{model.params / 1e6:.2f} M parameters, {model.macs / 1e6:.1f} MMACs, {fused}"))
     title = f"{model.name} · {artifact.format} · {artifact.precision}"

@@ -39,6 +39,8 @@ class Runtime(Protocol):
     """Why there are no layers on this runtime, or None where there are."""
     variants: tuple[str, ...]
     """The options that make several of one runtime: an engine that is built again, the unit that computes."""
+    int8_scheme: str | None
+    """The places of Q/DQ that it fuses best, by the name that edgebench.export.quantize knows; None without int8."""
     variant: str
     """What tells this one from the others in a label; empty for the usual one."""
 

@@ -1,4 +1,4 @@
-"""A GPU's own monitor, run beside a launch by the harness, with what it costs itself: ``tegrastats`` on a Jetson, else
+"""A GPU's own monitor, run beside a launch by either agent, with what it costs itself: ``tegrastats`` on a Jetson, else
 ``nvidia-smi``."""
 
 from __future__ import annotations
@@ -6,12 +6,14 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec.structs import replace
+
 from edgebench.device.linux.nvidia_smi import FIELDS, parse_nvidia_smi
 from edgebench.device.linux.tegrastats import parse_tegrastats
-from edgebench.records import Command, MonitorRow, ProgramRow
+from edgebench.records import Command, EndRow, MonitorRow, Plan, ProgramRow, Trace
 
 if TYPE_CHECKING:
-    from edgebench.runtime.remote_agents import Asked
+    from edgebench.runtime.remote_agents import Asked, Site
 
 PERIOD_MS = 500
 _TEGRASTATS, _NVIDIA_SMI = "tegrastats", "nvidia-smi"
@@ -25,6 +27,31 @@ _FIND = "\n".join(
 )
 _FIND_S = 30.0
 T = TypeVar("T")
+
+
+class Monitor:
+    """The one that a device has, which is looked for once."""
+
+    def __init__(self) -> None:
+        self._path: str | None = None
+
+    def beside(self, plan: Plan, site: Site) -> Plan:
+        """``plan`` with the monitor beside it, where there is one and a latency is measured."""
+        if plan.mode != "measure":
+            return plan
+        if self._path is None:
+            self._path = find_monitor(site.device) or ""
+        return replace(plan, beside=(monitor_command(self._path, plan.work_dir),)) if self._path else plan
+
+
+def monitored(trace: Trace) -> Trace:
+    """``trace`` with what a monitor said in place of its program, before the end; without it where it cannot be read."""
+    monitors = [row for row in trace.of(ProgramRow) if row.name in MONITORS]
+    if not monitors:
+        return trace
+    said = monitor_row(monitors[0])
+    body = [*(row for row in trace.rows[:-1] if row not in monitors), *([said] if said else [])]
+    return Trace(rows=(*body, replace(trace.of(EndRow)[0], rows=len(body))))
 
 
 def find_monitor(device: Asked) -> str | None:

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from msgspec.structs import replace
-
 from edgebench.device.canary_build import canary_library_for
 from edgebench.errors import DeviceError, DeviceRefused, NotInstalled
 from edgebench.events import Emit
 from edgebench.files import cache_root, full_disk_is_said, sha256_bytes, sha256_file, write_atomic
-from edgebench.records import EndRow, Plan, ProgramRow, Trace
+from edgebench.records import Plan, Trace
 from edgebench.runtime.harness_build import NCNN_VERSION, Harness, build_harness, find_harness, get_abi
-from edgebench.runtime.monitors import MONITORS, find_monitor, monitor_command, monitor_row
+from edgebench.runtime.monitors import Monitor, monitored
+from edgebench.runtime.onnxruntime import CPU
 from edgebench.transport.remote import Ran
 
 _TRY_S = 30.0
@@ -92,14 +91,14 @@ def native_agents(abi: str, emit: Emit, *, harness: Harness | None = None) -> di
 def board_agents(abi: str, emit: Emit, *, python: str | None = None, monitored: bool = False) -> dict[str, RemoteAgent]:
     """By runtime, for a board that may have a Python: ``python`` where it is not on the PATH. ``monitored`` by tegrastats
     whatever computes."""
-    from edgebench.runtime.tensorrt.agent import TensorRtAgent
+    from edgebench.runtime.tensorrt.agent import TENSORRT, TensorRtAgent
 
     native = NativeAgent(abi, emit, None, monitored=monitored)
     return {
         "ncnn": native,
         "none": native,
-        "tensorrt": TensorRtAgent(native),
-        "onnxruntime": PythonAgent(abi, "onnxruntime", python),
+        "tensorrt": TensorRtAgent(native, PythonAgent(abi, TENSORRT, python, monitored=True)),
+        "onnxruntime": PythonAgent(abi, "onnxruntime", python, monitored=monitored),
     }
 
 
@@ -111,7 +110,7 @@ class NativeAgent:
         self._emit = emit
         self._harness = harness
         self._monitored = monitored
-        self._monitor: str | None = None
+        self._monitor = Monitor()
 
     def made(self) -> None:
         """See RemoteAgent. Raises as build_harness does."""
@@ -139,22 +138,13 @@ class NativeAgent:
         """See RemoteAgent."""
 
     def planned(self, plan: Plan, site: Site) -> Plan:
-        """See RemoteAgent: with a monitor beside it, where there is one and a latency is measured that it tells of."""
-        if not (self._monitored or plan.commands) or plan.mode != "measure":
-            return plan
-        if self._monitor is None:
-            self._monitor = find_monitor(site.device) or ""
-        return replace(plan, beside=(monitor_command(self._monitor, plan.work_dir),)) if self._monitor else plan
+        """See RemoteAgent: with the device's monitor beside it, where it tells of what is timed."""
+        return self._monitor.beside(plan, site) if self._monitored or plan.commands else plan
 
     def adapted(self, trace: Trace, plan: Plan) -> Trace:
-        """See RemoteAgent: what the monitor said stands before the end, where it can be read."""
+        """See RemoteAgent."""
         del plan
-        monitors = [row for row in trace.of(ProgramRow) if row.name in MONITORS]
-        if not monitors:
-            return trace
-        said = monitor_row(monitors[0])
-        body = [*(row for row in trace.rows[:-1] if row not in monitors), *([said] if said else [])]
-        return Trace(rows=(*body, replace(trace.of(EndRow)[0], rows=len(body))))
+        return monitored(trace)
 
     def _found(self) -> Harness:
         if self._harness is None:
@@ -163,14 +153,19 @@ class NativeAgent:
 
 
 class PythonAgent:
-    """The Python agent as one zip file, for the device's Python ``python``, else the first that can import ``package``."""
+    """The Python agent as one zip file, for the device's Python ``python``, else the first that can import ``package``.
 
-    def __init__(self, abi: str, package: str, python: str | None = None) -> None:
-        self._candidates = (python,) if python else _PYTHONS
+    The device's monitor runs beside it where that is ``monitored`` whatever computes, or where a GPU does.
+    """
+
+    def __init__(self, abi: str, package: str, python: str | None = None, *, monitored: bool = False) -> None:
+        self._own = python
         self._abi = abi
         self._package = package
         self._python: str | None = None
         self._version = ""
+        self._monitored = monitored
+        self._monitor = Monitor()
 
     def made(self) -> None:
         """See RemoteAgent."""
@@ -192,56 +187,63 @@ class PythonAgent:
 
     def planned(self, plan: Plan, site: Site) -> Plan:
         """See RemoteAgent."""
-        del site
-        return plan
+        on_gpu = plan.options.get("provider", CPU) != CPU
+        return self._monitor.beside(plan, site) if self._monitored or on_gpu else plan
 
     def adapted(self, trace: Trace, plan: Plan) -> Trace:
         """See RemoteAgent."""
         del plan
-        return trace
+        return monitored(trace)
 
     def canary_library(self) -> Path | None:
         """See RemoteAgent. Without a cross compiler numpy does the work, and the trace says so."""
         return canary_library_for(f"{get_abi(self._abi).compiler}-gcc", self._abi)
 
     def _find(self, device: Asked) -> str:
-        """The first Python there that is new enough and has the package. Raises NotInstalled, DeviceRefused."""
-        if self._python is not None:
-            return self._python
-        # Importing it is the only way to know that it works there, and takes seconds on a small board.
-        code = (
-            "import sys\nv = sys.version_info\nfound = 'none'\n"
-            f"try:\n import {self._package} as p\n found = p.__version__\n"
-            "except Exception as e:\n sys.stderr.write('%s: %s\\n' % (sys.executable, e))\n"
-            "print('python %d.%d %s %s' % (v[0], v[1], found, sys.executable))"
+        """Raises as ``find_python``."""
+        if self._python is None:
+            self._python, self._version = find_python(device, self._package, self._own)
+        return self._python
+
+
+def find_python(device: Asked, package: str, own: str | None = None) -> tuple[str, str]:
+    """The first Python there that is new enough and imports ``package``, quoted for a shell, and that one's version.
+
+    Only ``own`` is asked where it is named. Raises NotInstalled, DeviceRefused.
+    """
+    candidates = (own,) if own else _PYTHONS
+    # Importing it is the only way to know that it works there, and takes seconds on a small board.
+    code = (
+        "import sys\nv = sys.version_info\nfound = 'none'\n"
+        f"try:\n import {package} as p\n found = p.__version__\n"
+        "except Exception as e:\n sys.stderr.write('%s: %s\\n' % (sys.executable, e))\n"
+        "print('python %d.%d %s %s' % (v[0], v[1], found, sys.executable))"
+    )
+    lines = [
+        f"command -v {name} >/dev/null 2>&1 && {name} -c {shlex.quote(code)}" for name in map(shlex.quote, candidates)
+    ]
+    ran = device.run_script("\n".join([*lines, "true"]), timeout_s=_TRY_S * 4)
+    found = [((int(each[1]), int(each[2])), each[4], each[3]) for each in _SAID.finditer(ran.output)]
+    new = [each for each in found if each[0] >= _OLDEST_PYTHON]
+    for _, path, version in new:
+        if version != "none":
+            return shlex.quote(path), version
+    if not found:
+        raise DeviceRefused(
+            f"the device has no {candidates[0]}, which {package} needs",
+            hint="install python3 there, or use --runtime ncnn, which needs nothing",
         )
-        lines = [
-            f"command -v {name} >/dev/null 2>&1 && {name} -c {shlex.quote(code)}"
-            for name in map(shlex.quote, self._candidates)
-        ]
-        ran = device.run_script("\n".join([*lines, "true"]), timeout_s=_TRY_S * 4)
-        found = [((int(each[1]), int(each[2])), each[4], each[3]) for each in _SAID.finditer(ran.output)]
-        new = [each for each in found if each[0] >= _OLDEST_PYTHON]
-        for _, path, version in new:
-            if version != "none":
-                self._python, self._version = shlex.quote(path), version
-                return self._python
-        if not found:
-            raise DeviceRefused(
-                f"the device has no {self._candidates[0]}, which {self._package} needs",
-                hint="install python3 there, or use --runtime ncnn, which needs nothing",
-            )
-        if not new:
-            newest = ".".join(map(str, max(each[0] for each in found)))
-            raise DeviceRefused(
-                f"the device's Python is {newest}: {self._package} runs from {'.'.join(map(str, _OLDEST_PYTHON))} on here",
-                hint="use --runtime ncnn, which needs no Python (a JetPack 4 board also has trtexec)",
-            )
-        raise NotInstalled(
-            f"{self._package} cannot be imported on the device by {', '.join(each[1] for each in new)}",
-            hint=f"log in there and run: {new[0][1]} -m pip install {self._package} (on a Jetson: NVIDIA's wheel); or name a "
-            "Python that has it with `python:` in a target's file",
+    if not new:
+        newest = ".".join(map(str, max(each[0] for each in found)))
+        raise DeviceRefused(
+            f"the device's Python is {newest}: {package} runs from {'.'.join(map(str, _OLDEST_PYTHON))} on here",
+            hint="use --runtime ncnn, which needs no Python (a JetPack 4 board also has trtexec)",
         )
+    raise NotInstalled(
+        f"{package} cannot be imported on the device by {', '.join(each[1] for each in new)}",
+        hint=f"log in there and run: {new[0][1]} -m pip install {package} (on a Jetson: NVIDIA's wheel); or name a "
+        "Python that has it with `python:` in a target's file",
+    )
 
 
 def agent_zip() -> Path:

@@ -11,20 +11,24 @@ import pytest
 import edgebench.agent
 
 FILES = sorted(Path(edgebench.agent.__file__).parent.rglob("*.py"))
-RUNTIMES = {"numpy", "onnxruntime", "ncnn", "torch"}
+RUNTIMES = {"numpy", "onnxruntime", "ncnn", "torch", "tensorrt"}
 # Every name that the agent takes from the standard library, each looked up in the documentation of Python 3.8. A name
 # that is not here fails the test: look it up ("New in version"), then add it.
 IN_PYTHON_3_8 = {
     "__future__": {"annotations"},
     "contextlib": {"contextmanager", "suppress"},
-    "ctypes": {"CDLL", "POINTER", "c_int", "c_int64"},
+    "ctypes": {
+        "CDLL", "POINTER", "byref", "c_char", "c_char_p", "c_float", "c_int", "c_int64", "c_size_t", "c_uint", "c_void_p",
+    },
     "functools": {"partial"},
     "gc": {"collect", "disable", "enable"},
+    "glob": {"glob"},
     "importlib": {"import_module"},
     "json": {"dumps", "load"},
     "os": {
-        "O_APPEND", "O_CREAT", "O_TRUNC", "O_WRONLY", "_exit", "close", "dup", "dup2", "environ", "fsync", "getpid",
-        "listdir", "open", "path", "remove", "sched_getaffinity", "sched_setaffinity", "sysconf", "write",
+        "O_APPEND", "O_CREAT", "O_TRUNC", "O_WRONLY", "WEXITSTATUS", "WIFSIGNALED", "WNOHANG", "WTERMSIG", "_exit", "close",
+        "dup", "dup2", "environ", "fsync", "getpid", "getppid", "kill", "listdir", "open", "path", "remove", "replace",
+        "sched_getaffinity", "sched_setaffinity", "sysconf", "wait4", "write",
     },
     "pickle": {"UnpicklingError"},
     "platform": {"machine", "python_version", "release", "system"},
@@ -32,12 +36,14 @@ IN_PYTHON_3_8 = {
     "resource": {"RUSAGE_SELF", "getrusage"},
     "signal": {"ITIMER_REAL", "SIGALRM", "SIGKILL", "SIGTERM", "SIG_DFL", "setitimer", "signal"},
     "statistics": {"fmean", "median"},
-    "sys": {"argv", "byteorder", "exit", "stderr"},
+    "subprocess": {"DEVNULL", "Popen", "STDOUT", "SubprocessError"},
+    "sys": {"argv", "byteorder", "exit", "path", "stderr"},
     "tempfile": {"TemporaryFile"},
     "threading": {"Lock", "Thread"},
     "time": {"CLOCK_BOOTTIME", "clock_gettime_ns", "monotonic_ns", "process_time_ns", "sleep"},
     "typing": {
-        "Any", "Callable", "Dict", "Iterator", "List", "NamedTuple", "NoReturn", "Optional", "Protocol", "Tuple", "Union",
+        "Any", "Callable", "ContextManager", "Dict", "Iterator", "List", "NamedTuple", "NoReturn", "Optional", "Protocol",
+        "Sequence", "Tuple", "Union",
     },
 }  # fmt: skip
 # Methods of built-in types that came later, and generics that cannot be subscripted before 3.9.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from tests.cli.board_desk import board_desk
 from tests.cli.phone_desk import ONCE, Edgebench, refused, started, the_record
+from tests.cli.test_measuring_verbs import save_network
 from tests.virtual_board.board import VirtualBoard, virtual_board
 from tests.virtual_board.sshd import NAME
 from tests.virtual_phone.fixtures import eventually
@@ -53,6 +55,36 @@ def test_the_identity_card_says_what_a_jetson_was_measured_under(
     assert result["start_c"] == [50.531, 50.531]
     shown = edgebench("show", "last", "--runs-dir", str(tmp_path))
     assert "power mode 15W" in shown.out and "clocks locked" in shown.out
+
+
+def test_the_monitor_runs_beside_onnx_runtime_too_and_its_cost_is_in_the_result(
+    edgebench: Edgebench, jetson: VirtualBoard, tmp_path: Path
+) -> None:
+    save_network(tmp_path / "conv.onnx", 4)
+    target = tmp_path / "mine.yaml"
+    target.write_text(
+        f"name: mine\nsummary: mine\nplatform: linux\naddress: {NAME}\npython: {sys.executable}\nruntimes: [onnxruntime]\n"
+    )
+    done = edgebench(
+        *(
+            "run",
+            str(tmp_path / "conv.onnx"),
+            "--target",
+            str(target),
+            "--runs-dir",
+            str(tmp_path / "runs"),
+            "--json",
+            *ONCE,
+        )
+    )
+    assert done.status == 0, done.err
+    [result] = json.loads(done.out)["results"]
+    assert result["identity"]["agent"].startswith("python")
+    monitor = result["monitor"]
+    assert (monitor["name"], monitor["power_mw"], monitor["rail"]) == ("tegrastats", 12479, "VDD_IN")
+    assert 0 <= monitor["cost_share"] < 1
+    running = [argv for _, argv in jetson.processes() if "tegrastats" in " ".join(argv)]
+    assert running == [], "it does not outlive its launch"
 
 
 def test_left_alone_it_says_in_which_mode_it_was(edgebench: Edgebench, jetson: VirtualBoard, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from edgebench.measure import opening
 from tests.cli.phone_desk import ONCE, Edgebench, refused, work_in
 from tests.cli.test_measuring_verbs import save_network
+from tests.tensorrt_stand_in import environment, lay_out
 from tests.virtual_board.jetson_programs import TRTEXEC
 
 # Without an interval the real one answers once.
@@ -54,6 +55,54 @@ def test_this_machines_gpu_is_measured_as_a_boards_is(edgebench: Edgebench, desk
     assert result["monitor"]["rail"] == "GPU board"
 
 
+@pytest.fixture
+def package(desk: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The desk without trtexec, whose Python has the package, on a target that names it."""
+    (desk / "bin" / "trtexec").unlink()
+    lay_out(desk / "cuda")
+    for name, value in environment(desk / "cuda").items():
+        monkeypatch.setenv(name, value)
+    (desk / "here.yaml").write_text(
+        f"name: here\nsummary: here\nplatform: linux\naddress: this-machine\npython: {sys.executable}\n"
+        "runtimes: [tensorrt]\n"
+    )
+    return desk
+
+
+def test_without_trtexec_the_python_package_builds_times_and_names_the_layers(
+    edgebench: Edgebench, package: Path
+) -> None:
+    flags = ("--target", "here.yaml", "--runs-dir", str(package / "runs"), "--json", "--launches", "1", "--no-gate")
+    done = edgebench("run", "conv.onnx", *flags)
+    assert done.status == 0, done.err
+    [result] = json.loads(done.out)["results"]
+    identity = result["identity"]
+    assert (result["runtime"], identity["runtime_version"]) == ("tensorrt", "10.3.0")
+    assert identity["agent"].startswith("python") and identity["runtime_options"]["api"] == "python"
+    assert result["monitor"]["name"] == "nvidia-smi" and set(result["transfers_ms"]) == {"h2d", "d2h"}
+    assert {layer["module"] for layer in result["layers"]} == {"/big/Conv", "/act/Relu", "/small/Conv"}
+    assert result["attributed_share"] == pytest.approx(1.0)
+    [engine] = (package / "cache").rglob("engines/*.engine")
+    built = engine.stat().st_mtime_ns
+    again = edgebench("run", "conv.onnx", *flags, "--no-profile")
+    assert again.status == 0 and "builds it there" not in again.err and engine.stat().st_mtime_ns == built
+
+
+def test_a_build_that_fails_in_the_package_says_why(
+    edgebench: Edgebench, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_FAILS", "build")
+    done = edgebench("run", "conv.onnx", "--target", "here.yaml", "--runs-dir", str(package / "runs"), "--json", *ONCE)
+    assert done.status == 6 and "TensorRT built no engine: Error Code 2: OutOfMemory" in done.err
+    assert not list((package / "cache").rglob("engines/*.engine"))
+
+
+def test_the_doctor_finds_the_package_too(edgebench: Edgebench, package: Path) -> None:
+    done = edgebench("doctor", "--target", "here.yaml", "--json")
+    found = {each["name"]: (each["ok"], each["found"]) for each in json.loads(done.out)["checks"]}
+    assert found["TensorRT"] == (True, f"10.3.0, the Python package of {sys.executable}; there is no trtexec")
+
+
 def test_without_tensorrt_it_is_told_what_to_install(edgebench: Edgebench, desk: Path) -> None:
     (desk / "bin" / "trtexec").unlink()
     error = refused(run(edgebench, desk, *ONCE), 1, "not_installed")
@@ -89,9 +138,9 @@ def checks(edgebench: Edgebench) -> dict[str, tuple[bool | None, str]]:
 
 def test_the_doctor_looks_for_tensorrt_and_for_what_tells_the_gpus_clock(edgebench: Edgebench, desk: Path) -> None:
     found = checks(edgebench)
-    assert found["trtexec"] == (True, f"TensorRT 10.3.0, {desk / 'bin' / 'trtexec'}")
+    assert found["TensorRT"] == (True, f"10.3.0, {desk / 'bin' / 'trtexec'}")
     assert found["GPU monitor"] == (True, str(desk / "bin" / "nvidia-smi"))
     for name in ("trtexec", "nvidia-smi"):
         (desk / "bin" / name).unlink()
     found = checks(edgebench)
-    assert found["trtexec"][0] is False and found["GPU monitor"][0] is None
+    assert found["TensorRT"][0] is False and found["GPU monitor"][0] is None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 
 from edgebench.records import IterationsRow, MonitorRow
@@ -16,6 +17,7 @@ from edgebench.records.schema import json_schemas
 from tests.cli.board_desk import board_desk
 from tests.cli.phone_desk import ONCE, Edgebench, refused, the_record
 from tests.cli.test_measuring_verbs import save_network
+from tests.export.networks import SIDE
 from tests.virtual_board.board import VirtualBoard, virtual_board
 from tests.virtual_board.sshd import NAME
 from tests.virtual_phone.fixtures import eventually
@@ -111,6 +113,25 @@ def test_an_engine_is_built_once_for_the_same_and_anew_for_another_precision(
     last = builds(jetson)[-1]
     assert "--noTF32" in last and "--stronglyTyped" in last and "--skipInference" in last
     assert "--timingCacheFile=" in last and "--profilingVerbosity=detailed" in last and "--fp16" not in last
+
+
+def test_an_int8_engine_takes_its_types_from_a_file_that_was_quantised_for_tensorrt(
+    edgebench: Edgebench, jetson: VirtualBoard, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(7)
+    np.save(tmp_path / "samples.npy", rng.standard_normal((4, 3, SIDE, SIDE), dtype=np.float32))
+    flags = ("--input-size", str(SIDE), "--precision", "int8", "--calibration", str(tmp_path / "samples.npy"))
+    model = "tests.export.networks:residual"
+    done = run(edgebench, tmp_path / "runs", *flags, "--launches", "1", "--no-gate", model=model)
+    assert done.status == 0, done.err
+    [result] = json.loads(done.out)["results"]
+    assert result["identity"]["calibration"].endswith("Q/DQ for tensorrt")
+    assert result["identity"]["precision_computed"] == "int8 (where the file is quantised)"
+    assert result["parity"]["checks"][-1]["step"] == "tensorrt" and result["parity"]["checks"][-1]["passed"]
+    last = builds(jetson)[-1]
+    assert "--stronglyTyped" in last and "--int8" not in last
+    modules = {layer["module"] for layer in result["layers"]}
+    assert modules >= {"stem.conv", "left.conv", "right.conv", "tail.conv"}
 
 
 def test_engines_that_are_built_again_are_rows_of_their_own_and_told_how_far_they_lie_apart(

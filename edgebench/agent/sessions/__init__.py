@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Protocol, Un
 
 from ..wire import AgentError, Json
 
-NAMES = ("onnxruntime", "torch")
+NAMES = ("onnxruntime", "torch", "tensorrt")
 
 
 class Request(NamedTuple):
@@ -18,6 +18,13 @@ class Request(NamedTuple):
     threads: int
     work_dir: str
     profile_into: Optional[str]
+
+
+class OwnTimes(NamedTuple):
+    """ns of each run by an accelerator's own clock, and of the copies to and from it, which are no part of it."""
+
+    net: List[int]
+    transfers: Dict[str, List[int]]
 
 
 class Session(Protocol):
@@ -34,6 +41,9 @@ class Session(Protocol):
 
     def prepare(self, inputs: Dict[str, Any]) -> Callable[[], object]:
         """One inference on ``inputs`` as a callable without arguments, everything it needs made ready."""
+
+    def own_times(self, runs: int) -> Optional[OwnTimes]:
+        """The last ``runs`` of what ``prepare`` returned, by the clock of what computed; None where the caller's counts."""
 
     def layers(self, iterations: int) -> List[Json]:
         """The kernels of the last ``iterations`` runs as layer timings; ends profiling. AgentError where it cannot."""

@@ -24,6 +24,7 @@ class Ncnn:
     not_profiled: str | None = None
     variants: tuple[str, ...] = ()
     variant = ""
+    int8_scheme: str | None = None
 
     def require_installed(self, emit: Emit) -> None:
         """Builds the harness where it is not there yet. Raises NotInstalled with what that needs."""

@@ -27,6 +27,8 @@ class OnnxRuntime:
         self._provider = str(provider)
         self._on_cpu = provider == CPU
         self.variant = "" if self._on_cpu else f"-{next(name for name, own in PROVIDERS.items() if own == provider)}"
+        # It has no int8 convolution on CUDA, and says that TensorRT is for that.
+        self.int8_scheme: str | None = {CPU: "onnxruntime", PROVIDERS["tensorrt"]: "tensorrt"}.get(self._provider)
         self.not_profiled: str | None = (
             None if self._on_cpu else "ONNX Runtime's profiler sees only how a GPU's kernels are started"
         )
@@ -45,7 +47,7 @@ class OnnxRuntime:
         return metadata.version("onnxruntime")
 
     def check_precision(self, precision: str, machine: str) -> None:
-        """fp32, int8 of a file that is quantised itself, and fp16 on a GPU. Raises PrecisionRefused with what it would do."""
+        """fp32, int8 by the file's own Q/DQ, and fp16 on a GPU. Raises PrecisionRefused with what it would do."""
         if precision in ("fp32", "int8") or (precision == "fp16" and not self._on_cpu):
             return
         if precision == "fp16" and is_x86(machine):

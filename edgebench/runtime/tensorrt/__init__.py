@@ -22,6 +22,7 @@ class TensorRt:
     format = "onnx"
     not_profiled: str | None = None
     variants: tuple[str, ...] = ("build", "dla")
+    int8_scheme: str | None = "tensorrt"
 
     def __init__(self, build: Option = 1, dla: Option = "off") -> None:
         self._build = build
@@ -42,14 +43,16 @@ class TensorRt:
         self._refuse()
 
     def check_precision(self, precision: str, machine: str) -> None:
-        """fp32 and fp16, and int8 of a file that is quantised itself, on every GPU. Raises PrecisionRefused."""
+        """fp32, fp16, and int8 by the file's own Q/DQ, on every GPU. Raises PrecisionRefused."""
         del machine
         if self._dla != "off" and precision == "fp32":
             raise PrecisionRefused(
                 "a DLA computes in fp16: fp32 would be the GPU's", hint="use --precision fp16 with --dla"
             )
         if precision not in ("fp32", "fp16", "int8"):
-            raise PrecisionRefused(f"engines in {precision} are not built here", hint="use --precision fp32 or fp16")
+            raise PrecisionRefused(
+                f"engines in {precision} are not built here", hint="use --precision fp32, fp16 or int8"
+            )
 
     def options(self, precision: str, threads: int) -> dict[str, Option]:
         """What changes the meaning of a time: all at trtexec's own defaults but TF32, which is no fp32."""

@@ -1,51 +1,89 @@
-"""TensorRT on a device: the harness runs ``trtexec`` between its canaries, on an engine that is built there once."""
+"""TensorRT on a device: by ``trtexec``, which the harness runs between its canaries, else by its Python package."""
 
 from __future__ import annotations
 
-import shlex
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-import msgspec
 from msgspec.structs import replace
 
-from edgebench.errors import DeviceError
-from edgebench.events import StageFinished, StageStarted
-from edgebench.files import sha256_bytes
+from edgebench.errors import DeviceRefused, NotInstalled
 from edgebench.records import Command, Plan, ProgramRow, Schedule, Trace
-from edgebench.runtime.remote_agents import Asked, RemoteAgent, Site, There
+from edgebench.runtime.remote_agents import Asked, PythonAgent, RemoteAgent, Site, There
 from edgebench.runtime.tensorrt.adapting import TRTEXEC, adapted, require_passed
+from edgebench.runtime.tensorrt.engines import BUILD_S, EVERY_CORE, Engine, Engines
 from edgebench.runtime.tensorrt.trtexec import Load, Trtexec, find_trtexec
-from edgebench.transport.base import device_said_no
-
-_ASK_S = 30.0
-# A large network on a Jetson Nano; with a timing cache the next is quicker.
-BUILD_S = 3000.0
-# A build may use all of the processor: the kernel leaves out those that are not there.
-_EVERY_CORE = tuple(range(64))
-_GPU = (
-    "nvidia-smi --query-gpu=name,compute_cap,driver_version --format=csv,noheader 2>/dev/null || "
-    "cat /proc/device-tree/model /etc/nv_tegra_release 2>/dev/null || echo unknown"
-)
-
-
-@dataclass(frozen=True)
-class _Engine:
-    """Where an engine lies on the device, and the key that it was built by."""
-
-    path: str
-    key: str
 
 
 class TensorRtAgent:
+    """The first of the two that the device has. ``native`` is the harness, ``python`` the Python agent for ``tensorrt``."""
+
+    def __init__(self, native: RemoteAgent, python: PythonAgent) -> None:
+        self._trtexec = TrtexecAgent(native)
+        self._python = PythonTensorRtAgent(python)
+        self._choice: RemoteAgent | None = None
+
+    def made(self) -> None:
+        """See RemoteAgent: which of the two is needed only the device knows."""
+        self._trtexec.made()
+        self._python.made()
+
+    def identity(self, device: Asked) -> str:
+        """See RemoteAgent."""
+        return self._chosen(device).identity(device)
+
+    def ready(self, there: There, device: Asked) -> str:
+        """See RemoteAgent. Raises NotInstalled where it has neither."""
+        return self._chosen(device).ready(there, device)
+
+    def version(self, device: Asked) -> str:
+        """See RemoteAgent."""
+        return self._chosen(device).version(device)
+
+    def canary_library(self) -> Path | None:
+        """See RemoteAgent."""
+        return self._ready_one.canary_library()
+
+    def planned(self, plan: Plan, site: Site) -> Plan:
+        """See RemoteAgent."""
+        return self._chosen(site.device).planned(plan, site)
+
+    def adapted(self, trace: Trace, plan: Plan) -> Trace:
+        """See RemoteAgent."""
+        return self._ready_one.adapted(trace, plan)
+
+    @property
+    def _ready_one(self) -> RemoteAgent:
+        if self._choice is None:
+            raise RuntimeError("asked before it was ready")
+        return self._choice
+
+    def _chosen(self, device: Asked) -> RemoteAgent:
+        if self._choice is None:
+            self._choice = self._trtexec if self._has_trtexec(device) else self._python
+        return self._choice
+
+    def _has_trtexec(self, device: Asked) -> bool:
+        """Raises NotInstalled with the mend where the device has neither trtexec nor TensorRT's Python."""
+        try:
+            self._trtexec.version(device)
+        except NotInstalled as missing:
+            try:
+                self._python.version(device)
+            except (NotInstalled, DeviceRefused):
+                raise missing from None
+            return False
+        return True
+
+
+class TrtexecAgent:
     """``native`` is the harness that runs it."""
 
     def __init__(self, native: RemoteAgent) -> None:
         self._native = native
+        self._engines = Engines()
         self._trtexec: Trtexec | None = None
-        self._gpu = ""
         # That of the launch under way: there is one at a time.
-        self._engine: _Engine | None = None
+        self._engine: Engine | None = None
 
     def made(self) -> None:
         """See RemoteAgent."""
@@ -92,7 +130,7 @@ class TensorRtAgent:
         trtexec, engine = self._trtexec, self._engine
         if trtexec is None or engine is None:
             raise RuntimeError("adapted before it was planned")
-        resolved = dict(plan.options) | {"engine": engine.key}
+        resolved = dict(plan.options) | {"engine": engine.key, "api": TRTEXEC}
         computed = trtexec.computed(str(plan.options["precision"]))
         made = adapted(trace, plan, version=trtexec.version_text, computed=computed, resolved=resolved)
         return self._native.adapted(made, plan)
@@ -100,57 +138,87 @@ class TensorRtAgent:
     def _found(self, device: Asked) -> Trtexec:
         if self._trtexec is None:
             self._trtexec = find_trtexec(device)
-            self._gpu = device.run_script(_GPU, timeout_s=_ASK_S).output
         return self._trtexec
 
-    def _engine_of(self, plan: Plan, site: Site) -> _Engine:
+    def _engine_of(self, plan: Plan, site: Site) -> Engine:
         """Built by the very words that its key is of. Raises LaunchFailed with trtexec's own."""
         trtexec = self._found(site.device)
-        onnx = plan.artifacts[0].files["onnx"]
-        folder = f"{site.folder}/engines"
-        precision = str(plan.options["precision"])
-        words = trtexec.build(onnx, "ENGINE", "CACHE", precision, plan.options)
-        facts = {
-            "onnx": PurePosixPath(onnx).name,
-            "gpu": self._gpu,
-            "version": trtexec.version,
-            "words": words[2:],
-            "build": plan.options["build"],
-        }
-        key = sha256_bytes(msgspec.json.encode(facts, order="deterministic"))[:32]
-        engine = _Engine(f"{folder}/{key}.engine", key)
-        if site.device.run_script(f"test -s {shlex.quote(engine.path)}", timeout_s=_ASK_S).status != 0:
-            self._build(trtexec, engine, plan, site)
-        return engine
+        onnx, precision = plan.artifacts[0].files["onnx"], str(plan.options["precision"])
 
-    def _build(self, trtexec: Trtexec, engine: _Engine, plan: Plan, site: Site) -> None:
-        precision = str(plan.options["precision"])
-        site.emit(
-            StageStarted("engine", f"TensorRT {trtexec.version_text} builds it there, {precision} (minutes, once)")
-        )
-        folder = str(PurePosixPath(engine.path).parent)
-        new = f"{plan.work_dir}/new.engine"
-        # Kernels that were timed once are chosen again: a build of its own must time its own.
-        cache = f"{folder}/timing-{trtexec.version_text}-{plan.options['build']}.cache"
-        argv = trtexec.build(plan.artifacts[0].files["onnx"], new, cache, precision, plan.options)
-        output = f"{plan.work_dir}/build.txt"
-        _require(site.device, f"mkdir -p {shlex.quote(folder)}", f"make {folder}")
-        build = replace(
-            plan,
-            plan_id=f"{plan.plan_id}-build",
-            mode="verify",
-            commands=(Command(name=TRTEXEC, argv=tuple(argv), output=output, files={"output": output}),),
-            beside=(),
-            cores=_EVERY_CORE,
-            schedule=Schedule(),
-            deadline_s=BUILD_S,
-            trace_path=f"{plan.work_dir}/build.jsonl",
-        )
-        [ran] = site.launch(build).of(ProgramRow)
-        require_passed(ran, "build the engine")
-        # The same file system: it is there whole or not at all.
-        _require(site.device, f"mv -f {shlex.quote(new)} {shlex.quote(engine.path)}", f"keep the engine in {folder}")
-        site.emit(StageFinished("engine", f"{engine.key[:12]}, in {(ran.end_ns - ran.t_ns) / 1e9:.0f} s"))
+        def build(new: str, cache: str) -> None:
+            argv = trtexec.build(onnx, new, cache, precision, plan.options)
+            output = f"{plan.work_dir}/build.txt"
+            command = Command(name=TRTEXEC, argv=tuple(argv), output=output, files={"output": output})
+            [ran] = site.launch(replace(_to_build(plan), commands=(command,))).of(ProgramRow)
+            require_passed(ran, "build the engine")
+
+        words = trtexec.build(onnx, "ENGINE", "CACHE", precision, plan.options)[2:]
+        return self._engines.get(plan, site, trtexec.version_text, words, build)
+
+
+class PythonTensorRtAgent:
+    """``python`` is the Python agent that imports ``tensorrt``; it builds the engines, too."""
+
+    def __init__(self, python: PythonAgent) -> None:
+        self._python = python
+        self._engines = Engines()
+
+    def made(self) -> None:
+        """See RemoteAgent."""
+        self._python.made()
+
+    def identity(self, device: Asked) -> str:
+        """See RemoteAgent."""
+        return self._python.identity(device)
+
+    def ready(self, there: There, device: Asked) -> str:
+        """See RemoteAgent."""
+        return self._python.ready(there, device)
+
+    def version(self, device: Asked) -> str:
+        """See RemoteAgent."""
+        return self._python.version(device)
+
+    def canary_library(self) -> Path | None:
+        """See RemoteAgent."""
+        return self._python.canary_library()
+
+    def planned(self, plan: Plan, site: Site) -> Plan:
+        """See RemoteAgent: with the engine, built where it is not there."""
+        [artifact] = plan.artifacts
+
+        def build(new: str, cache: str) -> None:
+            files = artifact.files | {"new_engine": new, "timing_cache": cache}
+            empty = replace(artifact, files=files, batches=(), outputs=())
+            site.launch(replace(_to_build(plan), artifacts=(empty,)))
+
+        words = [TENSORRT, *(f"{name}={value}" for name, value in sorted(plan.options.items()))]
+        engine = self._engines.get(plan, site, self._python.version(site.device), words, build)
+        loaded = replace(artifact, files=artifact.files | {"engine": engine.path})
+        options = dict(plan.options) | {"engine": engine.key}
+        return self._python.planned(replace(plan, artifacts=(loaded,), options=options), site)
+
+    def adapted(self, trace: Trace, plan: Plan) -> Trace:
+        """See RemoteAgent."""
+        return self._python.adapted(trace, plan)
+
+
+TENSORRT = "tensorrt"
+"""The Python package."""
+
+
+def _to_build(plan: Plan) -> Plan:
+    """The plan of a launch that builds an engine and times nothing."""
+    return replace(
+        plan,
+        plan_id=f"{plan.plan_id}-build",
+        mode="verify",
+        beside=(),
+        cores=EVERY_CORE,
+        schedule=Schedule(),
+        deadline_s=BUILD_S,
+        trace_path=f"{plan.work_dir}/build.jsonl",
+    )
 
 
 def _files(mode: str, base: str, *, tells_layers: bool) -> dict[str, str]:
@@ -162,10 +230,3 @@ def _files(mode: str, base: str, *, tells_layers: bool) -> dict[str, str]:
     }[mode]
     layers = {"layers": f"{base}_layers.json"} if mode == "profile" and tells_layers else {}
     return {"output": f"{base}.txt", **roles, **layers}
-
-
-def _require(device: Asked, script: str, what: str) -> None:
-    ran = device.run_script(script, timeout_s=_ASK_S)
-    if ran.status != 0:
-        error: DeviceError = device_said_no(what, ran.output)
-        raise error

@@ -26,7 +26,10 @@ _WORKSPACE_MIB = 1024
 _WARMUP_MS = 500
 # Loading its libraries takes a Jetson some seconds.
 _FIND_S = 60.0
-_INSTALL = "on a Jetson: sudo apt-get install tensorrt; elsewhere put trtexec on the PATH of the user that logs in"
+_INSTALL = (
+    "on a Jetson: sudo apt-get install tensorrt; elsewhere put trtexec on the PATH of the user that logs in, or install the "
+    "Python package: python3 -m pip install tensorrt"
+)
 
 
 @dataclass(frozen=True)

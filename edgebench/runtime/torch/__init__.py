@@ -20,6 +20,7 @@ class Torch:
     not_profiled: str | None = "torch eager is the reference row; layers are profiled on onnxruntime"
     variants: tuple[str, ...] = ()
     variant = ""
+    int8_scheme: str | None = None
 
     def require_installed(self, emit: Emit) -> None:
         """Raises NotInstalled."""
