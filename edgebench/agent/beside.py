@@ -65,6 +65,7 @@ class _Program:
             time.sleep(_LOOK_S)
             ended = self._ended(os.WNOHANG)
         if ended is None:
+            # At once, or when the driver that it is stuck in lets it go: the launch's deadline bounds that.
             os.kill(self._process.pid, signal.SIGKILL)
             ended = self._ended(0)
         status, usage = ended
@@ -74,6 +75,7 @@ class _Program:
             "end_ns": time.monotonic_ns(),
             "status": status,
             "cpu_time_ns": int((usage.ru_utime + usage.ru_stime) * 1e9),
+            # No less than this agent's own so far: it survives the child's exec.
             "memory_peak_bytes": usage.ru_maxrss * 1024,
             "files": self._command["files"],
         }

@@ -18,7 +18,8 @@ _NAMES = ("libcudart.so", "libcudart.so.13", "libcudart.so.12", "libcudart.so.11
 _IN_SITE_PACKAGES = os.path.join("nvidia", "*", "lib", "libcudart.so*")
 # driver_types.h
 _TO_DEVICE, _TO_HOST = 1, 2
-_BLOCKING_SYNC = 4
+_BLOCKING_SYNC, _BLOCKING_EVENT = 4, 1
+_INSUFFICIENT_DRIVER = 35
 
 
 class Cuda:
@@ -60,16 +61,16 @@ class Cuda:
     def event(self) -> ctypes.c_void_p:
         """A point in the stream that can be timed."""
         event = ctypes.c_void_p()
-        self._call("cudaEventCreate", ctypes.byref(event))
+        self._call("cudaEventCreateWithFlags", ctypes.byref(event), ctypes.c_uint(_BLOCKING_EVENT))
         return event
 
     def record(self, event: ctypes.c_void_p) -> None:
         """Sets ``event`` behind all that was started."""
         self._call("cudaEventRecord", event, ctypes.c_void_p(self.stream))
 
-    def wait(self) -> None:
-        """Until all that was started is done."""
-        self._call("cudaStreamSynchronize", ctypes.c_void_p(self.stream))
+    def wait(self, event: ctypes.c_void_p) -> None:
+        """Until all that was started before ``event`` was recorded is done."""
+        self._call("cudaEventSynchronize", event)
 
     def elapsed_ns(self, before: ctypes.c_void_p, after: ctypes.c_void_p) -> int:
         """By the GPU's clock, which counts half microseconds."""
@@ -90,9 +91,17 @@ class Cuda:
 
 def _load() -> Any:
     places = [name for folder in sys.path for name in sorted(glob.glob(os.path.join(folder, _IN_SITE_PACKAGES)))]
+    newest: Any = None
     for name in (*_NAMES, *places):
         try:
-            return ctypes.CDLL(name)
+            library: Any = ctypes.CDLL(name)
         except OSError:
             continue
-    raise AgentError("cuda_failed", "there is no CUDA runtime: looked for {}".format(", ".join(_NAMES)))
+        # A runtime that is newer than the driver does nothing, and an older one may lie beside it.
+        if library.cudaSetDeviceFlags(ctypes.c_uint(_BLOCKING_SYNC)) != _INSUFFICIENT_DRIVER:
+            return library
+        newest = newest or library
+    if newest is None:
+        text = "there is no CUDA runtime ({}): install NVIDIA's toolkit there, or nvidia-cuda-runtime-cu12 by pip"
+        raise AgentError("cuda_failed", text.format(", ".join(_NAMES)))
+    return newest

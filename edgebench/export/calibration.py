@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,11 @@ class CalibrationSet:
         """How many samples there are."""
         return sum(1 for _ in self._samples(inputs))
 
+    def require_unchanged(self) -> None:
+        """Raises ModelError where a file is no longer what was hashed when the set was opened."""
+        if _hash_of(self.files) != self.sha256:
+            raise ModelError(f"{self.path} was changed while it was read", hint="run again")
+
     def _samples(self, inputs: Sequence[TensorSpec]) -> Iterator[list[Array]]:
         for path in self.files:
             arrays = _read(path, inputs)
@@ -72,7 +78,14 @@ def open_calibration(path: Path) -> CalibrationSet:
     )
     if not files or files[0].suffix not in _SUFFIXES:
         raise ModelError(f"{path} holds no calibration set: no .npy and no .npz file", hint=_HINT)
-    return CalibrationSet(path, files, sha256_bytes("".join(sha256_file(file) for file in files).encode()))
+    return CalibrationSet(path, files, _hash_of(files))
+
+
+def _hash_of(files: Sequence[Path]) -> str:
+    try:
+        return sha256_bytes("".join(sha256_file(file) for file in files).encode())
+    except OSError as error:
+        raise ModelError(f"{error.filename} cannot be read: {error.strerror}", hint="check its permissions") from error
 
 
 def _read(path: Path, inputs: Sequence[TensorSpec]) -> list[Array]:
@@ -85,7 +98,7 @@ def _read(path: Path, inputs: Sequence[TensorSpec]) -> list[Array]:
             # Pickled objects stay out: they run code as they load.
             with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
                 by_name = {name: found[name] for name in found.files}
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         raise ModelError(f"{path} cannot be read as numpy's: {error}", hint=_HINT) from error
     wanted = [spec.name for spec in inputs]
     if sorted(by_name) != sorted(wanted):

@@ -199,6 +199,7 @@ def _reference(prepared: PreparedModel, wanted: Wanted) -> tuple[list[list[Array
     if wanted.int8 is None:
         return prepared.reference_inputs, prepared.reference_outputs
     inputs = wanted.int8.calibration.examples(prepared.inputs)
+    wanted.int8.calibration.require_unchanged()
     return inputs, make_outputs(prepared.module, inputs)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgebench.errors import ConversionFailed
+from edgebench.errors import ConversionFailed, EdgebenchError
 from edgebench.export.graph import QDQ, SCOPES_KEY
 from edgebench.export.reference import Array, first_line
 from edgebench.files import full_disk_is_said
@@ -41,8 +42,8 @@ def quantize(
             arrays = next(self._batches, None)
             return None if arrays is None else {spec.name: it for spec, it in zip(inputs, arrays, strict=True)}
 
-    # It advises and warns on stderr of what is in the words below already.
-    said = io.StringIO()
+    # It advises and warns on stderr of what is in the words below already, by handlers that it leaves to the root logger.
+    said, handlers = io.StringIO(), list(logging.root.handlers)
     with tempfile.TemporaryDirectory(prefix="edgebench-quantise-") as work, full_disk_is_said(Path(work)):
         path = Path(work, "quantised.onnx")
         try:
@@ -57,11 +58,16 @@ def quantize(
                     **_words(scheme),
                 )
             quantized = onnx.load(path)
-        except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
+        except (EdgebenchError, OSError):
+            raise
+        except Exception as error:
+            # Its own asserts, protobuf's and ONNX Runtime's errors share no other base.
             raise ConversionFailed(
                 f"ONNX Runtime's quantiser failed: {first_line(error)}",
                 hint="leave int8 out, or quantise the network yourself and give the .onnx file",
             ) from error
+        finally:
+            logging.root.handlers[:] = handlers
     _name_scopes(quantized.graph)
     return quantized
 
@@ -88,16 +94,19 @@ def _name_scopes(graph: onnx.GraphProto) -> None:
 def _words(scheme: str) -> dict[str, Any]:
     """What differs between the runtimes' advice.
 
-    onnxruntime: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html. Its kernels take Q/DQ on both
-    sides of every operator. Weights of 7 bits, as products of 8 overflow on an x86 without VNNI; they take as long.
+    onnxruntime: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html and quantize_static's own words.
+    Its kernels take Q/DQ on both sides of every operator. On an x86 activations are unsigned, and weights have 7 bits, as
+    products of 8 overflow where there is no VNNI; on Arm (and, for want of advice, on others) both are signed and have 8.
 
     tensorrt: NVIDIA's "Explicit Quantization", by which a fused kernel begins at the Q/DQ of its inputs; activations are
     symmetric there, weights and their scales stay real numbers, and a bias in int32 is refused (onnx-tensorrt issue 850).
     """
     from onnxruntime.quantization import QuantType
 
-    if scheme == "onnxruntime":
+    if scheme == "onnxruntime-x86":
         return {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8, "reduce_range": True}
+    if scheme == "onnxruntime-arm":
+        return {"activation_type": QuantType.QInt8, "weight_type": QuantType.QInt8}
     if scheme == "tensorrt":
         return {
             "activation_type": QuantType.QInt8,

@@ -31,6 +31,7 @@ from edgebench.runtime.base import Launcher, Runtime
 from edgebench.runtime.launcher import plan_artifact
 
 if TYPE_CHECKING:
+    from edgebench.export.calibration import CalibrationSet
     from edgebench.export.keys import Int8
 
 # Kinds of model file, and the only artifact format that each can be.
@@ -98,8 +99,7 @@ def prepare(request: Request, bench: Bench) -> Prepared:
     A combination that cannot be made is kept as a failure while others can still be measured; when nothing is left the
     first failure is raised. Unknown names and missing runtimes are raised at once: nothing would be right after them.
     """
-    if request.calibration is not None and "int8" not in request.precisions:
-        raise UsageError("only int8 is calibrated", hint="add --precision int8, or leave --calibration out")
+    calibration = _calibration_of(request)
     models = [model for name in request.models for model in resolve_model(name)]
     runtimes = [runtime for name in request.runtimes for runtime in _variants(name, request)]
     for runtime in runtimes:
@@ -108,7 +108,7 @@ def prepare(request: Request, bench: Bench) -> Prepared:
     for model in models:
         fitting = _runtimes_for(model, runtimes, request)
         for precision in request.precisions:
-            _Preparation(model, precision, request, bench, prepared).run(fitting)
+            _Preparation(model, precision, request, calibration, bench, prepared).run(fitting)
     if not prepared.series:
         raise prepared.failures[0][1]
     return prepared
@@ -127,6 +127,17 @@ def reopen(record: RunRecord) -> list[Subject]:
         runtime = get_runtime(series.identity.runtime, series.identity.runtime_options)
         subjects.append(_subject(artifact, folder, runtime, series.identity.threads, series.identity.cores))
     return subjects
+
+
+def _calibration_of(request: Request) -> CalibrationSet | None:
+    """Looked at before anything is sent or built. Raises UsageError, ModelError."""
+    if request.calibration is None:
+        return None
+    if "int8" not in request.precisions:
+        raise UsageError("only int8 is calibrated", hint="add --precision int8, or leave --calibration out")
+    from edgebench.export.calibration import open_calibration
+
+    return open_calibration(request.calibration)
 
 
 def _variants(name: str, request: Request) -> list[Runtime]:
@@ -162,6 +173,7 @@ class _Preparation:
     model: ResolvedModel
     precision: str
     request: Request
+    calibration: CalibrationSet | None
     bench: Bench
     prepared: Prepared
 
@@ -216,17 +228,17 @@ class _Preparation:
         self.prepared.subjects.append(subject)
 
     def _int8(self, runtime: Runtime) -> Int8 | None:
-        from edgebench.export.calibration import open_calibration
         from edgebench.export.keys import Int8
 
-        if self.precision != "int8" or self.request.calibration is None:
+        if self.precision != "int8" or self.calibration is None:
             return None
-        if runtime.int8_scheme is None:
+        scheme = runtime.int8_scheme(self.bench.facts.machine)
+        if scheme is None:
             raise PrecisionRefused(
                 f"networks are not quantised here for {runtime.name}{runtime.variant}",
                 hint="use --precision fp32, or another --runtime or --provider",
             )
-        return Int8(runtime.int8_scheme, open_calibration(self.request.calibration))
+        return Int8(scheme, self.calibration)
 
     def _failed(self, runtime: Runtime, error: EdgebenchError, measurable: bool) -> None:
         """A default runtime that cannot take a model that another can is no failure of the request; all else is."""

@@ -50,7 +50,7 @@ class Schedule(Record, frozen=True, kw_only=True):
 
 
 class Command(Record, frozen=True, kw_only=True):
-    """A program of others that the native harness runs: ``argv[0]`` is its path on the device, ``output`` the file for what it
+    """A program of others that the agent runs: ``argv[0]`` is its path on the device, ``output`` the file for what it
     prints, ``files`` what it writes, by role."""
 
     name: str

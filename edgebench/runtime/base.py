@@ -39,8 +39,6 @@ class Runtime(Protocol):
     """Why there are no layers on this runtime, or None where there are."""
     variants: tuple[str, ...]
     """The options that make several of one runtime: an engine that is built again, the unit that computes."""
-    int8_scheme: str | None
-    """The places of Q/DQ that it fuses best, by the name that edgebench.export.quantize knows; None without int8."""
     variant: str
     """What tells this one from the others in a label; empty for the usual one."""
 
@@ -55,6 +53,9 @@ class Runtime(Protocol):
 
     def check_precision(self, precision: str, machine: str) -> None:
         """Raises PrecisionRefused where this runtime would not compute in ``precision`` on ``machine`` (uname -m)."""
+
+    def int8_scheme(self, machine: str) -> str | None:
+        """How a network is quantised for it on ``machine``, by the name that export.quantize knows; None where it is not."""
 
     def options(self, precision: str, threads: int) -> dict[str, Option]:
         """Every option that a launch sets, resolved; parity and timing use the same."""

@@ -28,6 +28,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _OLDEST_PYTHON = (3, 8)
 # Newest first: a board may have several, and the plain name may be the oldest.
 _PYTHONS = ("python3", *(f"python3.{minor}" for minor in range(14, 7, -1)))
+# What a package is too old for us without: tensors by name, since 8.5.
+_NEEDS = {"tensorrt": "p.IExecutionContext.execute_async_v3"}
 _SAID = re.compile(r"^python ([0-9]+)\.([0-9]+) (\S+) (.+)$", re.MULTILINE)
 
 There = Callable[[Path, bool], str]
@@ -45,7 +47,7 @@ class Asked(Protocol):
 class Site:
     """Where a launch is prepared. ``folder`` is edgebench's own on ``device``, for what is worth keeping.
 
-    ``launch`` runs the harness once, by a plan whose paths are the device's; its bound is the plan's deadline.
+    ``launch`` runs the agent once, by a plan whose paths are the device's; its bound is the plan's deadline.
     """
 
     folder: str
@@ -215,7 +217,7 @@ def find_python(device: Asked, package: str, own: str | None = None) -> tuple[st
     # Importing it is the only way to know that it works there, and takes seconds on a small board.
     code = (
         "import sys\nv = sys.version_info\nfound = 'none'\n"
-        f"try:\n import {package} as p\n found = p.__version__\n"
+        f"try:\n import {package} as p\n {_NEEDS.get(package, 'pass')}\n found = p.__version__\n"
         "except Exception as e:\n sys.stderr.write('%s: %s\\n' % (sys.executable, e))\n"
         "print('python %d.%d %s %s' % (v[0], v[1], found, sys.executable))"
     )

@@ -54,9 +54,10 @@ def test_a_program_runs_on_other_cores_while_it_is_timed_and_its_cost_is_told(tm
     assert (row.name, row.status, row.files) == ("tegrastats", 128 + signal.SIGTERM, {"log": f"{tmp_path}/log"})
     timed = trace.of(IterationsRow)
     assert row.t_ns < timed[0].t_ns < timed[-1].t_ns < row.end_ns
-    assert 0 < row.cpu_time_ns < row.end_ns - row.t_ns and row.memory_peak_bytes > 100_000
+    assert 0 < row.cpu_time_ns < row.end_ns - row.t_ns
     allowed = (tmp_path / "said").read_text().split()[-1]
-    assert allowed and str(CORE) not in allowed.replace("-", ",").split(",")
+    ranges = [list(map(int, each.split("-"))) for each in allowed.split(",")]
+    assert ranges and not any(each[0] <= CORE <= each[-1] for each in ranges)
     assert gone(tmp_path)
 
 

@@ -24,7 +24,7 @@ IN_PYTHON_3_8 = {
     "gc": {"collect", "disable", "enable"},
     "glob": {"glob"},
     "importlib": {"import_module"},
-    "json": {"dumps", "load"},
+    "json": {"dumps", "load", "loads"},
     "os": {
         "O_APPEND", "O_CREAT", "O_TRUNC", "O_WRONLY", "WEXITSTATUS", "WIFSIGNALED", "WNOHANG", "WTERMSIG", "_exit", "close",
         "dup", "dup2", "environ", "fsync", "getpid", "getppid", "kill", "listdir", "open", "path", "remove", "replace",

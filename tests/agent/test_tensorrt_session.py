@@ -122,6 +122,25 @@ def test_an_engine_is_built_without_tf32_by_the_files_types_and_with_its_layers_
     assert sorted(path.name for path in tmp_path.glob("e*")) == ["e", "e.cache"]
 
 
+def test_a_timing_cache_of_another_gpu_is_begun_anew(gpu: Path, tmp_path: Path) -> None:
+    (tmp_path / "e.cache").write_bytes(b"other")
+    built(tmp_path, gpu)
+    assert (tmp_path / "e.cache").read_bytes() == b"stand-in\n"
+
+
+def test_an_inference_is_started_while_the_one_before_it_runs(gpu: Path, tmp_path: Path) -> None:
+    """Else the GPU waits for this program, and that would be timed."""
+    status, trace = launch(on_tensorrt(tmp_path, "measure", engine=f"{gpu}/made.engine"), gpu, STAND_IN_EVENTS="events")
+    assert status == 0, trace.error
+    words = [line.split() for line in (tmp_path / "events").read_text().splitlines()]
+    waits = [place for place, (what, _) in enumerate(words) if what == "wait"]
+    steady = [place for place in waits if [what for what, _ in words[place - 5 : place]] == ["wait", *["record"] * 4]]
+    assert len(steady) > len(waits) / 2
+    for place in steady:
+        event = words[place][1]
+        assert event not in [each for _, each in words[place - 4 : place]], "it waits for the one before that"
+
+
 def test_on_a_dla_the_gpu_does_what_that_cannot(gpu: Path, tmp_path: Path) -> None:
     told = built(tmp_path, gpu, dla=1)
     assert (told["device"], told["dla"], told["builder"]) == ("DLA", 1, ["GPU_FALLBACK"])

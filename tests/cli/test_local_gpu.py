@@ -77,7 +77,7 @@ def test_without_trtexec_the_python_package_builds_times_and_names_the_layers(
     assert done.status == 0, done.err
     [result] = json.loads(done.out)["results"]
     identity = result["identity"]
-    assert (result["runtime"], identity["runtime_version"]) == ("tensorrt", "10.3.0")
+    assert (result["runtime"], identity["runtime_version"]) == ("tensorrt", "10.3.0 by Python")
     assert identity["agent"].startswith("python") and identity["runtime_options"]["api"] == "python"
     assert result["monitor"]["name"] == "nvidia-smi" and set(result["transfers_ms"]) == {"h2d", "d2h"}
     assert {layer["module"] for layer in result["layers"]} == {"/big/Conv", "/act/Relu", "/small/Conv"}

@@ -91,6 +91,25 @@ def test_a_damaged_file_is_named(name: str, content: bytes, tmp_path: Path) -> N
         firsts(tmp_path)
 
 
+def test_a_compressed_file_with_a_flipped_bit_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "1.npz"
+    np.savez_compressed(path, image=np.random.default_rng(0).standard_normal((3, 4, 4), dtype=np.float32))
+    data = bytearray(path.read_bytes())
+    data[120] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match=r"1\.npz cannot be read as numpy's"):
+        firsts(tmp_path)
+
+
+def test_a_set_that_changes_under_way_is_told(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", sample(1))
+    opened = open_calibration(tmp_path)
+    opened.require_unchanged()
+    np.save(tmp_path / "a.npy", sample(2))
+    with pytest.raises(ModelError, match="was changed while it was read"):
+        opened.require_unchanged()
+
+
 def test_inputs_that_are_missing_or_unlike_in_number_are_told(tmp_path: Path) -> None:
     np.savez(tmp_path / "1.npz", x=np.ones((1, 3), np.float32))
     with pytest.raises(ModelError, match="holds x; the inputs are z, x"):

@@ -57,7 +57,7 @@ def check_of(artifact: Artifact, folder: Path, bench: Bench) -> float:
     return bench.prove((artifact, folder), "onnxruntime").checks[-1].error_relative
 
 
-@pytest.mark.parametrize("scheme", ["onnxruntime", "tensorrt"])
+@pytest.mark.parametrize("scheme", ["onnxruntime-x86", "onnxruntime-arm", "tensorrt"])
 def test_an_int8_artifact_computes_nearly_what_pytorch_computes_and_says_what_its_ranges_are_of(
     scheme: str, quantised: Quantised, samples: Path, bench: Bench
 ) -> None:
@@ -70,7 +70,7 @@ def test_an_int8_artifact_computes_nearly_what_pytorch_computes_and_says_what_it
 
 
 def test_parity_is_held_on_samples_of_the_set(quantised: Quantised, samples: Path) -> None:
-    artifact, folder = quantised("onnxruntime")
+    artifact, folder = quantised("onnxruntime-x86")
     [spec] = artifact.inputs
     first, *_ = (read_tensor(folder / names[0], spec.shape, spec.dtype) for names in artifact.reference_inputs)
     assert len(artifact.reference_inputs) == 3
@@ -87,7 +87,7 @@ def test_what_the_ranges_do_not_hold_fails_parity_unless_the_weights_are_random(
         format="onnx",
         precision="int8",
         input_size=(SIDE,),
-        int8=Int8("onnxruntime", open_calibration(tmp_path / "small.npy")),
+        int8=Int8("onnxruntime-x86", open_calibration(tmp_path / "small.npy")),
     )
     artifact, folder = made
     plain, plain_folder = obtain(RESIDUAL, format="onnx", input_size=(SIDE,))
@@ -108,10 +108,10 @@ def test_what_the_ranges_do_not_hold_fails_parity_unless_the_weights_are_random(
 def test_another_set_or_scheme_is_another_artifact_and_the_same_is_found_again(
     quantised: Quantised, tmp_path: Path
 ) -> None:
-    first = quantised("onnxruntime")[0].key
-    assert quantised("onnxruntime")[0].key == first != quantised("tensorrt")[0].key
+    first = quantised("onnxruntime-x86")[0].key
+    assert quantised("onnxruntime-x86")[0].key == first != quantised("tensorrt")[0].key
     np.save(tmp_path / "samples.npy", np.ones((1, 3, SIDE, SIDE), np.float32))
-    assert quantised("onnxruntime")[0].key != first
+    assert quantised("onnxruntime-x86")[0].key != first
 
 
 def test_for_tensorrt_only_the_inputs_of_products_are_rounded_symmetrically_and_no_bias_is(
@@ -133,7 +133,7 @@ def test_for_tensorrt_only_the_inputs_of_products_are_rounded_symmetrically_and_
     assert all(readers.get(node.output[0]) != "QuantizeLinear" for node in products)
 
 
-@pytest.mark.parametrize("scheme", ["onnxruntime", "tensorrt"])
+@pytest.mark.parametrize("scheme", ["onnxruntime-x86", "onnxruntime-arm", "tensorrt"])
 def test_every_node_of_an_int8_artifact_has_its_module(scheme: str, quantised: Quantised) -> None:
     nodes = nodes_of(quantised(scheme))
     owners = {node.weight_module for node in nodes if node.op in ("Conv", "Gemm", "MatMul")}

@@ -71,6 +71,13 @@ def test_a_precision_that_would_be_another_ones_speed_is_refused(name, precision
         get_runtime(name).check_precision(precision, machine)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_what_a_dla_cannot_compute_in_is_refused_rather_than_left_to_the_gpu(precision):
+    with pytest.raises(PrecisionRefused, match=f"{precision} would be the GPU's"):
+        get_runtime("tensorrt", {"dla": 0}).check_precision(precision, "aarch64")
+    get_runtime("tensorrt", {"dla": 0}).check_precision("fp16", "aarch64")
+
+
 def test_the_refusal_of_fp16_on_x86_says_what_would_be_computed():
     for name in ("onnxruntime", "ncnn"):
         with pytest.raises(PrecisionRefused, match="in fp32 on x86_64"):

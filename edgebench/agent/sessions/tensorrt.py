@@ -9,10 +9,22 @@ from typing import Any, Callable, Dict, List, Optional
 from ..cuda import Cuda
 from ..wire import AgentError, Json
 from . import OwnTimes, Request, file, required
-from .tensorrt_build import Log, build_engine, strongly_typed
+from .tensorrt_build import Log, build_engine, prepare_plugins, strongly_typed
 
 _ASKED = ("precision", "tf32", "dla", "build", "cuda_graph", "spin_wait", "streams", "transfers", "engine")
 _LAYERS_FILE = "layers.json"
+# TensorRT's own names and numpy's. trt.nptype fails for every type where TensorRT is 8.5 and numpy 1.24 or newer.
+_TYPES = {
+    "float32": "float32",
+    "float16": "float16",
+    "int8": "int8",
+    "int32": "int32",
+    "int64": "int64",
+    "uint8": "uint8",
+    "bool": "bool_",
+}
+# One inference is started while the one before it runs, as trtexec does: the GPU does not wait for this program.
+_SLOTS = 2
 
 
 class TensorRtSession:
@@ -30,18 +42,19 @@ class TensorRtSession:
             raise AgentError("load_failed", text.format(self.version))
         self._cuda = Cuda()
         self._log = Log()
-        precision = required("precision", request.options)
-        self.precision_computed = _computed(precision, strong=strongly_typed(trt))
-        path = request.files.get("new_engine")
-        if path is not None:
-            build_engine(trt, self._log, request, path)
-        self._engine = self._loaded(path or file("engine", request), request)
+        self.precision_computed = _computed(required("precision", request.options), strong=strongly_typed(trt))
+        prepare_plugins(trt, self._log)
+        new = request.files.get("new_engine")
+        if new is not None:
+            build_engine(trt, self._log, request, new)
+        self._engine = self._loaded(new or file("engine", request), request)
         self._context = self._engine.create_execution_context()
         if self._context is None:
             raise AgentError("load_failed", "TensorRT gives no execution context: " + self._log.said())
         # An engine that was built with its layers in detail tells them to a tracer with each launch, which takes time.
         self._context.nvtx_verbosity = trt.ProfilingVerbosity.LAYER_NAMES_ONLY
         self._reports: List[Any] = []
+        self._kinds: Dict[str, str] = {}
         self.optimized_graph: Optional[str] = None
         if request.profile_into is not None:
             self._profile(os.path.join(request.profile_into, _LAYERS_FILE))
@@ -49,7 +62,9 @@ class TensorRtSession:
         self._outputs: Dict[str, Any] = {}
         self._addresses: Dict[str, int] = {}
         self._make_room()
-        self._events = [self._cuda.event() for _ in range(4)]
+        self._slots = [[self._cuda.event() for _ in range(4)] for _ in range(_SLOTS)]
+        self._started = 0
+        self._under_way: List[List[Any]] = []
         self._times: List[List[int]] = []
         self.resolved: Dict[str, Any] = {name: request.options[name] for name in _ASKED if name in request.options}
         self.resolved["api"] = "python"
@@ -58,22 +73,30 @@ class TensorRtSession:
         """The named outputs, each in memory of its own."""
         missing = [name for name in outputs if name not in self._outputs]
         if missing:
-            text = "the engine has no output {}; it has {}".format(missing[0], ", ".join(self._outputs))
-            raise AgentError("bad_plan", text)
+            text = "the engine has no output {}; it has {}"
+            raise AgentError("bad_plan", text.format(missing[0], ", ".join(self._outputs)))
         self._set(inputs)
-        self._infer()
+        self._start()
+        self._finish(0)
         return [self._outputs[name].copy() for name in outputs]
 
     def prepare(self, inputs: Dict[str, Any]) -> Callable[[], object]:
-        """One inference with its copies, each between two events."""
+        """Starts one inference with its copies, each between two events, and waits for the one before it."""
         self._set(inputs)
-        self._infer()
+        self._start()
+        self._finish(0)
         self._times.clear()
         self._reports.clear()
-        return self._infer
+
+        def infer() -> None:
+            self._start()
+            self._finish(_SLOTS - 1)
+
+        return infer
 
     def own_times(self, runs: int) -> OwnTimes:
         """Of the last ``runs`` inferences; those before are forgotten."""
+        self._finish(0)
         last = self._times[-runs:]
         self._times = []
         h2d, net, d2h = ([row[place] for row in last] for place in range(3))
@@ -87,11 +110,15 @@ class TensorRtSession:
             times[name].append(round(milliseconds * 1e6))
         runs = {len(each) for each in times.values()}
         if not order or len(runs) != 1 or min(runs) < iterations:
-            counts = sorted(runs)
-            raise AgentError("profile_incomplete", "layers were told {} times in {} runs".format(counts, iterations))
-        kinds = self._kinds()
+            text = "layers were told {} times in {} runs"
+            raise AgentError("profile_incomplete", text.format(sorted(runs), iterations))
         return [
-            {"name": name, "op": kinds.get(name, "layer"), "times_ns": times[name][-iterations:], "bytes_moved": None}
+            {
+                "name": name,
+                "op": self._kinds.get(name, "layer"),
+                "times_ns": times[name][-iterations:],
+                "bytes_moved": None,
+            }
             for name in order
         ]
 
@@ -111,20 +138,26 @@ class TensorRtSession:
 
     def _make_room(self) -> None:
         """Memory here and on the GPU for every tensor that goes in or comes out."""
-        import numpy as np
-
-        engine, trt = self._engine, self._trt
+        engine = self._engine
         for name in [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]:
             shape = [int(side) for side in self._context.get_tensor_shape(name)]
             if min(shape, default=0) < 0:
                 raise AgentError("load_failed", "the engine leaves the shape of {} open: {}".format(name, shape))
-            dtype = np.dtype(trt.nptype(engine.get_tensor_dtype(name)))
-            host = self._cuda.pinned(shape, dtype)
+            host = self._cuda.pinned(shape, self._dtype(name))
             self._addresses[name] = self._cuda.device_memory(max(host.nbytes, 1))
             if not self._context.set_tensor_address(name, self._addresses[name]):
                 raise AgentError("load_failed", "TensorRT takes no memory for {}: {}".format(name, self._log.said()))
-            is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
+            is_input = engine.get_tensor_mode(name) == self._trt.TensorIOMode.INPUT
             (self._inputs if is_input else self._outputs)[name] = host
+
+    def _dtype(self, name: str) -> Any:
+        import numpy as np
+
+        kind = self._engine.get_tensor_dtype(name)
+        for own, of_numpy in _TYPES.items():
+            if hasattr(self._trt, own) and kind == getattr(self._trt, own):
+                return np.dtype(of_numpy)
+        raise AgentError("load_failed", "the engine has {} in {}, which numpy has not".format(name, kind))
 
     def _set(self, inputs: Dict[str, Any]) -> None:
         if set(inputs) != set(self._inputs):
@@ -137,8 +170,9 @@ class TensorRtSession:
                 raise AgentError("bad_plan", text.format(name, list(array.shape), list(host.shape)))
             host[...] = array
 
-    def _infer(self) -> None:
-        cuda, events = self._cuda, self._events
+    def _start(self) -> None:
+        cuda, events = self._cuda, self._slots[self._started % _SLOTS]
+        self._started += 1
         cuda.record(events[0])
         for name, host in self._inputs.items():
             cuda.to_device(self._addresses[name], host)
@@ -149,11 +183,17 @@ class TensorRtSession:
         for name, host in self._outputs.items():
             cuda.to_host(host, self._addresses[name])
         cuda.record(events[3])
-        cuda.wait()
-        self._times.append([cuda.elapsed_ns(events[place], events[place + 1]) for place in range(3)])
+        self._under_way.append(events)
+
+    def _finish(self, left: int) -> None:
+        """Waits until no more than ``left`` inferences are under way."""
+        while len(self._under_way) > left:
+            events = self._under_way.pop(0)
+            self._cuda.wait(events[3])
+            self._times.append([self._cuda.elapsed_ns(events[place], events[place + 1]) for place in range(3)])
 
     def _profile(self, path: str) -> None:
-        """Has every layer timed from now on, and writes what TensorRT tells of them."""
+        """Has every layer timed from now on, and writes what TensorRT tells of them, where that can be read."""
         trt: Any = self._trt
         reports = self._reports
 
@@ -167,26 +207,34 @@ class TensorRtSession:
         # TensorRT keeps no reference to it.
         self._profiler = Profiler()
         self._context.profiler = self._profiler
-        inspector = self._engine.create_engine_inspector()
-        with open(path, "w", encoding="utf-8") as handle:
-            handle.write(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
-        self.optimized_graph = path
-
-    def _kinds(self) -> Dict[str, str]:
-        """Layer -> what it is, where the engine was built with detailed names."""
+        told = self._engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
+        layers = _layers_in(told)
+        if layers is None:
+            return
+        self._kinds = {each["Name"]: str(each["LayerType"]) for each in layers if "LayerType" in each}
         try:
-            with open(self.optimized_graph or "", encoding="utf-8") as handle:
-                layers = json.load(handle)["Layers"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}
-        return {
-            each["Name"]: str(each["LayerType"]) for each in layers if isinstance(each, dict) and "LayerType" in each
-        }
+            with open(path, "w", encoding="utf-8") as handle:
+                handle.write(told)
+        except OSError as error:
+            raise AgentError("run_failed", "{} cannot be written: {}".format(path, error)) from error
+        self.optimized_graph = path
 
 
 def load(request: Request) -> TensorRtSession:
     """The file with role ``engine``; one with role ``new_engine`` is built first."""
     return TensorRtSession(request)
+
+
+def _layers_in(told: str) -> Optional[List[Json]]:
+    """The layers that the inspector tells of, each with a name; None where it tells names alone, or something else."""
+    try:
+        layers = json.loads(told)["Layers"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    sound = isinstance(layers, list) and all(
+        isinstance(each, dict) and isinstance(each.get("Name"), str) for each in layers
+    )
+    return layers if sound else None
 
 
 def _computed(precision: str, *, strong: bool) -> str:

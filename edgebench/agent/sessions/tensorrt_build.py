@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import Any, List, Tuple
+from typing import Any, List
 
 from ..wire import AgentError
 from . import Request, file, required
@@ -40,6 +41,12 @@ class Log:
         return "; ".join(self._said)[-_SAID_CHARACTERS:] or "no reason told"
 
 
+def prepare_plugins(trt: Any, log: Log) -> None:
+    """Registers NVIDIA's own plugins, as trtexec does: some operators are parsed to them, and engines may hold them."""
+    if not trt.init_libnvinfer_plugins(log.for_tensorrt(trt), ""):
+        raise AgentError("load_failed", "TensorRT's plugins cannot be registered: " + log.said())
+
+
 def strongly_typed(trt: Any) -> bool:
     """Whether a network's types are the file's own, which is as trtexec builds where it can."""
     return hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
@@ -58,12 +65,19 @@ def build_engine(trt: Any, log: Log, request: Request, path: str) -> None:
         said = "; ".join(str(parser.get_error(index)) for index in range(parser.num_errors)) or log.said()
         unsupported = any(sign in said for sign in _UNSUPPORTED)
         raise AgentError("unsupported_operator" if unsupported else "load_failed", "TensorRT: " + said)
-    config, cache = _config(trt, builder, request)
+    config = _config(trt, builder, request)
     engine = builder.build_serialized_network(network, config)
     if engine is None:
         raise AgentError("build_failed", "TensorRT built no engine: " + log.said())
-    _write(path, bytes(engine))
-    _write(file("timing_cache", request), bytes(cache.serialize()))
+    try:
+        _write(path, bytes(engine))
+    except OSError as error:
+        raise AgentError("build_failed", "{} cannot be written: {}".format(path, error)) from error
+    cache = config.get_timing_cache()
+    if cache is not None:
+        # It saves time and no more: an engine that is there is not given up for it.
+        with contextlib.suppress(OSError):
+            _write(file("timing_cache", request), bytes(cache.serialize()))
 
 
 def _creation_flags(trt: Any) -> int:
@@ -73,8 +87,8 @@ def _creation_flags(trt: Any) -> int:
     return sum(1 << int(getattr(kinds, name)) for name in wanted)
 
 
-def _config(trt: Any, builder: Any, request: Request) -> Tuple[Any, Any]:
-    """The builder's configuration, and its timing cache."""
+def _config(trt: Any, builder: Any, request: Request) -> Any:
+    """The builder's configuration, with a timing cache."""
     options = request.options
     config = builder.create_builder_config()
     if not required("tf32", options):
@@ -93,16 +107,17 @@ def _config(trt: Any, builder: Any, request: Request) -> Tuple[Any, Any]:
             known = handle.read()
     except OSError:
         known = b""
-    cache = config.create_timing_cache(known)
-    config.set_timing_cache(cache, ignore_mismatch=False)
-    return config, cache
+    # One that is damaged, or of another GPU, is begun anew.
+    for data in (known, b""):
+        cache = config.create_timing_cache(data)
+        if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
+            break
+    return config
 
 
 def _write(path: str, data: bytes) -> None:
+    """Whole or not at all. Raises OSError."""
     new = "{}.{}".format(path, os.getpid())
-    try:
-        with open(new, "wb") as handle:
-            handle.write(data)
-        os.replace(new, path)
-    except OSError as error:
-        raise AgentError("build_failed", "{} cannot be written: {}".format(path, error)) from error
+    with open(new, "wb") as handle:
+        handle.write(data)
+    os.replace(new, path)

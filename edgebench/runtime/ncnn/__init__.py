@@ -24,7 +24,6 @@ class Ncnn:
     not_profiled: str | None = None
     variants: tuple[str, ...] = ()
     variant = ""
-    int8_scheme: str | None = None
 
     def require_installed(self, emit: Emit) -> None:
         """Builds the harness where it is not there yet. Raises NotInstalled with what that needs."""
@@ -51,6 +50,9 @@ class Ncnn:
         else:
             reason = f"what ncnn computes in {precision} on {machine} was never verified"
         raise PrecisionRefused(reason, hint="use --precision fp32")
+
+    def int8_scheme(self, machine: str) -> None:
+        """None: check_precision refuses int8."""
 
     def options(self, precision: str, threads: int) -> dict[str, Option]:
         """ncnn's own option names; all that choose a precision are set, as its defaults round to fp16."""

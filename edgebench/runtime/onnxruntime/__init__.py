@@ -27,8 +27,6 @@ class OnnxRuntime:
         self._provider = str(provider)
         self._on_cpu = provider == CPU
         self.variant = "" if self._on_cpu else f"-{next(name for name, own in PROVIDERS.items() if own == provider)}"
-        # It has no int8 convolution on CUDA, and says that TensorRT is for that.
-        self.int8_scheme: str | None = {CPU: "onnxruntime", PROVIDERS["tensorrt"]: "tensorrt"}.get(self._provider)
         self.not_profiled: str | None = (
             None if self._on_cpu else "ONNX Runtime's profiler sees only how a GPU's kernels are started"
         )
@@ -55,6 +53,12 @@ class OnnxRuntime:
         else:
             reason = f"which kernels ONNX Runtime computes in {precision} on {machine} cannot be read back from it"
         raise PrecisionRefused(reason, hint="use --precision fp32, or another --runtime")
+
+    def int8_scheme(self, machine: str) -> str | None:
+        """Only on a CPU: on CUDA it has no int8 convolution, and what its TensorRT takes was never run here."""
+        if not self._on_cpu:
+            return None
+        return "onnxruntime-x86" if is_x86(machine) else "onnxruntime-arm"
 
     def options(self, precision: str, threads: int) -> dict[str, Option]:
         """Names of the agent's own (agent/sessions/onnxruntime.py); the thread count is the plan's."""

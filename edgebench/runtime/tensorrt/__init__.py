@@ -12,7 +12,7 @@ from edgebench.records.plan import Option
 
 
 class TensorRt:
-    """NVIDIA's TensorRT by its own ``trtexec``, on boards and GPU machines at the other end of ssh.
+    """NVIDIA's TensorRT by its own ``trtexec`` or its Python package, on boards and GPU machines at the other end of ssh.
 
     ``build`` tells engines of the same file apart: the builder chooses kernels by timing them, and no two need be alike.
     ``dla`` is the number of a Jetson's deep learning accelerator that computes what it can, *off* for the GPU alone.
@@ -22,7 +22,6 @@ class TensorRt:
     format = "onnx"
     not_profiled: str | None = None
     variants: tuple[str, ...] = ("build", "dla")
-    int8_scheme: str | None = "tensorrt"
 
     def __init__(self, build: Option = 1, dla: Option = "off") -> None:
         self._build = build
@@ -45,17 +44,23 @@ class TensorRt:
     def check_precision(self, precision: str, machine: str) -> None:
         """fp32, fp16, and int8 by the file's own Q/DQ, on every GPU. Raises PrecisionRefused."""
         del machine
-        if self._dla != "off" and precision == "fp32":
+        if self._dla != "off" and precision != "fp16":
+            why = "takes no Q/DQ" if precision == "int8" else "computes in fp16"
             raise PrecisionRefused(
-                "a DLA computes in fp16: fp32 would be the GPU's", hint="use --precision fp16 with --dla"
+                f"a DLA {why}: {precision} would be the GPU's", hint="use --precision fp16 with --dla"
             )
         if precision not in ("fp32", "fp16", "int8"):
             raise PrecisionRefused(
                 f"engines in {precision} are not built here", hint="use --precision fp32, fp16 or int8"
             )
 
+    def int8_scheme(self, machine: str) -> str | None:
+        """Q/DQ before the products, symmetric."""
+        del machine
+        return "tensorrt"
+
     def options(self, precision: str, threads: int) -> dict[str, Option]:
-        """What changes the meaning of a time: all at trtexec's own defaults but TF32, which is no fp32."""
+        """What changes the meaning of a time: all as trtexec has it by default but TF32, which is no fp32."""
         del threads
         return {
             "precision": precision,

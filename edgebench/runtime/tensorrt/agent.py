@@ -6,8 +6,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from edgebench.agent.sessions import tensorrt_build
 from edgebench.errors import DeviceRefused, NotInstalled
-from edgebench.records import Command, Plan, ProgramRow, Schedule, Trace
+from edgebench.files import sha256_file
+from edgebench.records import Command, LoadRow, Plan, ProgramRow, Schedule, Trace
 from edgebench.runtime.remote_agents import Asked, PythonAgent, RemoteAgent, Site, There
 from edgebench.runtime.tensorrt.adapting import TRTEXEC, adapted, require_passed
 from edgebench.runtime.tensorrt.engines import BUILD_S, EVERY_CORE, Engine, Engines
@@ -176,8 +178,8 @@ class PythonTensorRtAgent:
         return self._python.ready(there, device)
 
     def version(self, device: Asked) -> str:
-        """See RemoteAgent."""
-        return self._python.version(device)
+        """See RemoteAgent. Another one than trtexec's of the same TensorRT: their launches must not be mixed."""
+        return f"{self._python.version(device)}{_BY_PYTHON}"
 
     def canary_library(self) -> Path | None:
         """See RemoteAgent."""
@@ -192,7 +194,7 @@ class PythonTensorRtAgent:
             empty = replace(artifact, files=files, batches=(), outputs=())
             site.launch(replace(_to_build(plan), artifacts=(empty,)))
 
-        words = [TENSORRT, *(f"{name}={value}" for name, value in sorted(plan.options.items()))]
+        words = [_BUILDER_SHA256, *(f"{name}={value}" for name, value in sorted(plan.options.items()))]
         engine = self._engines.get(plan, site, self._python.version(site.device), words, build)
         loaded = replace(artifact, files=artifact.files | {"engine": engine.path})
         options = dict(plan.options) | {"engine": engine.key}
@@ -200,11 +202,19 @@ class PythonTensorRtAgent:
 
     def adapted(self, trace: Trace, plan: Plan) -> Trace:
         """See RemoteAgent."""
-        return self._python.adapted(trace, plan)
+        made = self._python.adapted(trace, plan)
+        rows = (
+            replace(row, runtime_version=f"{row.runtime_version}{_BY_PYTHON}") if isinstance(row, LoadRow) else row
+            for row in made.rows
+        )
+        return Trace(rows=tuple(rows))
 
 
 TENSORRT = "tensorrt"
 """The Python package."""
+_BY_PYTHON = " by Python"
+# How it builds is the agent's code.
+_BUILDER_SHA256 = sha256_file(Path(tensorrt_build.__file__))
 
 
 def _to_build(plan: Plan) -> Plan:

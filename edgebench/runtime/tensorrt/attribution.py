@@ -16,7 +16,7 @@ REFORMAT = "(reformat)"
 
 
 def attribute(artifact: Artifact, folder: Path, layers: LayersRow) -> ProfileRecord:
-    """The profile of one launch by module. ``layers.graph`` is trtexec's layer information, where it wrote one.
+    """The profile of one launch by module. ``layers.graph`` is TensorRT's layer information, where it wrote one.
 
     Raises InvalidFile where the side-car or the timings cannot be used.
     """

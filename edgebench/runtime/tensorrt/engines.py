@@ -68,7 +68,8 @@ class Engines:
         _require(site.device, f"mkdir -p {shlex.quote(folder)}", f"make {folder}")
         new = f"{plan.work_dir}/new.engine"
         # Kernels that were timed once are chosen again: a build of its own must time its own.
-        build(new, f"{folder}/timing-{version}-{plan.options['build']}.cache")
+        of = sha256_bytes(f"{self._gpu} {version}".encode())[:16]
+        build(new, f"{folder}/timing-{of}-{plan.options['build']}.cache")
         # The same file system: it is there whole or not at all.
         _require(site.device, f"mv -f {shlex.quote(new)} {shlex.quote(engine.path)}", f"keep the engine in {folder}")
         site.emit(StageFinished("engine", f"{engine.key[:12]}, in {time.monotonic() - began:.0f} s"))

@@ -1,4 +1,4 @@
-"""TensorRT's layers: trtexec's profile and layer information, and the ONNX nodes behind the name of a fused layer."""
+"""TensorRT's layers: profile and layer information, and the ONNX nodes behind the name of a fused layer."""
 
 from __future__ import annotations
 
@@ -148,6 +148,6 @@ def _is_time(value: object) -> TypeGuard[float]:
 
 def _refused(what: str, why: str) -> LaunchFailed:
     return LaunchFailed(
-        f"trtexec's {what} cannot be used: {why}",
-        hint="run again; if it stays so, report it with trtexec's version",
+        f"TensorRT's {what} cannot be used: {why}",
+        hint="run again; if it stays so, report it with TensorRT's version",
     )

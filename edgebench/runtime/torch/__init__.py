@@ -20,7 +20,6 @@ class Torch:
     not_profiled: str | None = "torch eager is the reference row; layers are profiled on onnxruntime"
     variants: tuple[str, ...] = ()
     variant = ""
-    int8_scheme: str | None = None
 
     def require_installed(self, emit: Emit) -> None:
         """Raises NotInstalled."""
@@ -42,6 +41,9 @@ class Torch:
                 f"torch eager is the fp32 reference row; on a CPU ({machine}) its {precision} kernels are not what deploys",
                 hint="use --precision fp32, or another --runtime",
             )
+
+    def int8_scheme(self, machine: str) -> None:
+        """None: check_precision refuses int8."""
 
     def options(self, precision: str, threads: int) -> dict[str, Option]:
         """None to set: threads are the plan's, and the agent reads back the rest."""

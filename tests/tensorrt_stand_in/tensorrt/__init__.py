@@ -73,8 +73,13 @@ class IProfiler:
         raise NotImplementedError
 
 
-def nptype(kind: str) -> type:
-    return {"float32": np.float32}[kind]
+_prepared: list[str] = []
+
+
+def init_libnvinfer_plugins(logger: ILogger, namespace: str) -> bool:
+    assert logger is not None
+    _prepared.append(namespace)
+    return True
 
 
 class TimingCache:
@@ -103,7 +108,12 @@ class BuilderConfig:
 
     def set_timing_cache(self, cache: TimingCache, ignore_mismatch: bool) -> bool:
         assert not ignore_mismatch
-        return True
+        self._cache = cache
+        # Of another GPU.
+        return not cache.known.startswith(b"other")
+
+    def get_timing_cache(self) -> TimingCache:
+        return self._cache
 
 
 class Network:
@@ -114,6 +124,7 @@ class Network:
 
 class Builder:
     def __init__(self, logger: ILogger) -> None:
+        assert _prepared, "operators that are plugins would not be parsed"
         self._logger = logger
 
     def create_network(self, flags: int) -> Network:
@@ -244,6 +255,7 @@ class ICudaEngine:
 
 class Runtime:
     def __init__(self, logger: ILogger) -> None:
+        assert _prepared, "an engine that holds plugins would not be loaded"
         self._logger = logger
         self.DLA_core = -1
 
