@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,15 @@ import pytest
 
 from edgebench.transport.ssh_client import CONFIGURATION
 from tests.cli.phone_desk import work_in
+
+
+def target_with_python(path: Path, address: str, runtime: str) -> Path:
+    """Writes a target whose ``runtime`` runs by this very Python."""
+    path.write_text(
+        f"name: {path.stem}\nsummary: mine\nplatform: linux\naddress: {address}\n"
+        f"python: {sys.executable}\nruntimes: [{runtime}]\n"
+    )
+    return path
 
 
 @contextmanager

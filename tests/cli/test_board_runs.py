@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from edgebench.cli import measuring as cli_measuring
 from edgebench.measure import opening
 from edgebench.records.schema import json_schemas
 from edgebench.transport import patience
-from tests.cli.board_desk import board_desk
+from tests.cli.board_desk import board_desk, target_with_python
 from tests.cli.phone_desk import ONCE, SLOW, Edgebench, refused, the_record
 from tests.cli.test_measuring_verbs import save_network
 from tests.virtual_board.sshd import NAME, Sshd, find_sshd, sshd
@@ -73,10 +72,7 @@ def test_a_board_with_a_python_runs_onnx_runtime_and_names_its_layers(
     edgebench: Edgebench, board: Sshd, tmp_path: Path
 ) -> None:
     save_network(tmp_path / "conv.onnx", 4)
-    target = tmp_path / "mine.yaml"
-    target.write_text(
-        f"name: mine\nsummary: mine\nplatform: linux\naddress: {NAME}\npython: {sys.executable}\nruntimes: [onnxruntime]\n"
-    )
+    target = target_with_python(tmp_path / "mine.yaml", NAME, "onnxruntime")
     done = edgebench(
         *("run", str(tmp_path / "conv.onnx"), "--target", str(target)),
         *("--runs-dir", str(tmp_path / "runs"), "--launches", "2", "--no-gate", "--json"),

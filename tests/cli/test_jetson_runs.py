@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.board_desk import board_desk
+from tests.cli.board_desk import board_desk, target_with_python
 from tests.cli.phone_desk import ONCE, Edgebench, refused, started, the_record
 from tests.cli.test_measuring_verbs import save_network
 from tests.virtual_board.board import VirtualBoard, virtual_board
@@ -61,10 +60,7 @@ def test_the_monitor_runs_beside_onnx_runtime_too_and_its_cost_is_in_the_result(
     edgebench: Edgebench, jetson: VirtualBoard, tmp_path: Path
 ) -> None:
     save_network(tmp_path / "conv.onnx", 4)
-    target = tmp_path / "mine.yaml"
-    target.write_text(
-        f"name: mine\nsummary: mine\nplatform: linux\naddress: {NAME}\npython: {sys.executable}\nruntimes: [onnxruntime]\n"
-    )
+    target = target_with_python(tmp_path / "mine.yaml", NAME, "onnxruntime")
     done = edgebench(
         *(
             "run",

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from edgebench.measure import opening
+from tests.cli.board_desk import target_with_python
 from tests.cli.phone_desk import ONCE, Edgebench, refused, work_in
 from tests.cli.test_measuring_verbs import save_network
 from tests.tensorrt_stand_in import environment, lay_out
@@ -62,10 +63,7 @@ def package(desk: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lay_out(desk / "cuda")
     for name, value in environment(desk / "cuda").items():
         monkeypatch.setenv(name, value)
-    (desk / "here.yaml").write_text(
-        f"name: here\nsummary: here\nplatform: linux\naddress: this-machine\npython: {sys.executable}\n"
-        "runtimes: [tensorrt]\n"
-    )
+    target_with_python(desk / "here.yaml", "this-machine", "tensorrt")
     return desk
 
 
@@ -112,11 +110,7 @@ def test_without_tensorrt_it_is_told_what_to_install(edgebench: Edgebench, desk:
 def test_a_provider_that_onnx_runtime_does_not_have_is_told_with_those_that_it_has(
     edgebench: Edgebench, desk: Path
 ) -> None:
-    target = desk / "here.yaml"
-    target.write_text(
-        f"name: here\nsummary: here\nplatform: linux\naddress: this-machine\npython: {sys.executable}\n"
-        "runtimes: [onnxruntime]\n"
-    )
+    target = target_with_python(desk / "here.yaml", "this-machine", "onnxruntime")
     done = edgebench(
         *("run", "conv.onnx", "--target", str(target), "--provider", "cuda", "--json"),
         *("--runs-dir", str(desk / "runs"), *ONCE),

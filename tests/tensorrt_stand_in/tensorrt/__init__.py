@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+from abc import ABC, abstractmethod
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -58,19 +59,21 @@ class LayerInformationFormat(IntEnum):
     JSON = 1
 
 
-class ILogger:
+class ILogger(ABC):
     class Severity(IntEnum):
         INTERNAL_ERROR = 0
         ERROR = 1
         WARNING = 2
 
+    @abstractmethod
     def log(self, severity: Severity, msg: str) -> None:
-        raise NotImplementedError
+        """Pure virtual in TensorRT, too."""
 
 
-class IProfiler:
+class IProfiler(ABC):
+    @abstractmethod
     def report_layer_time(self, layer_name: str, ms: float) -> None:
-        raise NotImplementedError
+        """As above."""
 
 
 _prepared: list[str] = []
