@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ def jetson(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualBoard]:
 @pytest.fixture(autouse=True)
 def sound(jetson: VirtualBoard) -> Iterator[None]:
     yield
+    jetson.set(mode="clock")
+    jetson.reset()
     eventually(lambda: (jetson.read("mode"), jetson.read("locked")) == ("1", None), "mode and clocks are as they were")
     assert not list(jetson.sshd.place.glob("restore.*")) and not list(jetson.sshd.place.glob("launches/*"))
 
@@ -42,6 +46,7 @@ def run(edgebench: Edgebench, runs: Path, *flags: str) -> Any:
 def test_the_identity_card_says_what_a_jetson_was_measured_under(
     edgebench: Edgebench, jetson: VirtualBoard, tmp_path: Path
 ) -> None:
+    jetson.set(soc_c=50.5)
     done = run(edgebench, tmp_path, "--launches", "2", "--no-profile", "--power-mode", "15W", "--lock-clocks")
     assert done.status == 0, done.err
     assert "power mode 0 (before: 1, 25W)" in done.err and "clocks locked" in done.err
@@ -51,9 +56,56 @@ def test_the_identity_card_says_what_a_jetson_was_measured_under(
     assert identity["settings"] == ["power_mode=15W", "lock_clocks"]
     assert "L4T 36.4.3 (JetPack 6), TensorRT 10.3.0" in identity["os_build"]
     assert identity["device_model"].startswith("NVIDIA Jetson Orin Nano") and identity["soc"] == "nvidia,tegra234"
-    assert result["start_c"] == [50.531, 50.531]
+    assert result["start_c"] == [50.5, 50.5]
     shown = edgebench("show", "last", "--runs-dir", str(tmp_path))
     assert "power mode 15W" in shown.out and "clocks locked" in shown.out
+
+
+def test_a_hot_board_is_waited_for_and_measured_when_it_has_cooled(jetson: VirtualBoard, tmp_path: Path) -> None:
+    target = tmp_path / "cool.yaml"
+    target.write_text(
+        f"name: cool\nsummary: mine\nplatform: linux\naddress: {NAME}\nruntimes: [ncnn]\n"
+        "gate:\n  start_max_c: 60\n  max_wait_s: 30\n"
+    )
+    jetson.set(soc_c=82.0)
+    flags = ("--target", str(target), "--runs-dir", str(tmp_path / "runs"), "--launches", "1", "--no-profile")
+    process = started(Path.cwd(), "run", "net.param", *flags, "--json")
+    assert process.stderr is not None
+    told = next(line for line in process.stderr if "82.0 °C" in line)
+    assert "starts at 60.0 °C" in told
+    jetson.set(soc_c=52.0)
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err
+    [result] = json.loads(out)["results"]
+    assert result["start_c"] == [52.0, 52.0]
+    assert not any("cpu-thermal" in reason for reason in result["reasons"]), result["reasons"]
+
+
+def test_a_board_that_throttles_is_not_believed(jetson: VirtualBoard, tmp_path: Path) -> None:
+    # A quota stands for what is felt of a lower frequency; by the real limits, not by the lenient ones.
+    jetson.set(mode="quota", level=4)
+    words = (
+        "run",
+        "net.param",
+        "--target",
+        "orin-nano",
+        "--serial",
+        NAME,
+        "--runtime",
+        "ncnn",
+        "--runs-dir",
+        str(tmp_path),
+    )
+    process = subprocess.run(
+        [sys.executable, "-m", "edgebench", *words, *ONCE],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert process.returncode == 6, process.stderr
+    assert "INVALID" in process.stderr and "time off the CPU" in process.stderr
+    assert [launch.validity for launch in the_record(tmp_path).series[0].launches] == ["INVALID", "INVALID"]
 
 
 def test_the_monitor_runs_beside_onnx_runtime_too_and_its_cost_is_in_the_result(

@@ -24,12 +24,11 @@ import pytest
 from edgebench.files import cache_root, sha256_bytes
 from tests.private_apt import private_apt
 from tests.transport.local_shell import LocalShellChannel
-from tests.virtual_phone.phone import namespaces
-from tests.virtual_phone.phone_init import BINFMT, aarch64_rule
+from tests.virtual_phone.world import QEMU, NoWorld, require_namespaces
+from tests.virtual_phone.world_init import BINFMT, aarch64_rule
 
 # Where the folder of this module is imported, not where it is used: tests get a cache of their own.
 CACHE = cache_root() / "tests" / "arm64"
-_QEMU = "qemu-aarch64-static"
 _CPU = "cortex-a72"
 _PACKAGES = ("python3", "libstdc++6", "openssl")
 _WHEELS = ("numpy", "onnxruntime")
@@ -51,11 +50,10 @@ class Arm64Channel(LocalShellChannel):
 
 def arm64_root() -> Path:
     """Its folder, made once; skips the test, with the reason, where it cannot be had."""
-    if shutil.which(_QEMU) is None:
-        pytest.skip(f"no {_QEMU}: apt-get install qemu-user-static")
-    tried = subprocess.run([*namespaces(foreign=True), "true"], capture_output=True, timeout=30, check=False)
-    if tried.returncode != 0:
-        pytest.skip(f"no user namespaces: {tried.stderr.decode().strip()}")
+    try:
+        require_namespaces(foreign=True)
+    except NoWorld as error:
+        pytest.skip(str(error))
     versions = [f"{name}=={metadata.version(name)}" for name in _WHEELS]
     key = sha256_bytes(" ".join((*_PACKAGES, *versions, *_PLATFORMS)).encode())[:16]
     root = CACHE / key
@@ -137,7 +135,7 @@ def _write_boot(root: Path) -> None:
             for core in range(os.cpu_count() or 1)
         )
     )
-    rule = aarch64_rule(str(shutil.which(_QEMU)))
+    rule = aarch64_rule(str(shutil.which(QEMU)))
     (root / "boot.sh").write_text(
         "set -e\n"
         f"mount -t binfmt_misc binfmt_misc {BINFMT}\n"

@@ -41,7 +41,8 @@ esac
 DPKG_QUERY = """\
 printf 'installed 10.3.0.30-1+cuda12.5\\nnot-installed \\n'
 """
-# One line of an Orin Nano again and again, as the real one writes it: a line an interval.
+# One line of an Orin Nano again and again, with the temperature of now where the board has one, as the real one writes it:
+# a line an interval.
 TEGRASTATS = """\
 interval=1000 log=/dev/stdout
 while [ $# -gt 0 ]; do
@@ -53,7 +54,14 @@ while [ $# -gt 0 ]; do
   shift
 done
 seconds=$(printf '%d.%03d' $((interval / 1000)) $((interval % 1000)))
-while true; do cat "$JETSON/tegrastats" >> "$log"; sleep "$seconds"; done
+line=$(cat "$JETSON/tegrastats")
+# No program is started for a line: its cost is measured, and is to be near the real one's.
+[ ! -f "$JETSON/live/soc_c" ] || line=$(echo "$line" | sed 's/@[0-9.]*C/@${soc}C/g')
+while true; do
+  [ ! -f "$JETSON/live/soc_c" ] || read -r soc < "$JETSON/live/soc_c"
+  eval "echo \\"$line\\"" >> "$log"
+  sleep "$seconds"
+done
 """
 # Where JetPack puts it is a folder of this machine: here it is on the PATH.
 TRTEXEC = f"""\

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,9 +119,16 @@ def find_sshd() -> str | None:
 
 @contextlib.contextmanager
 def sshd(
-    folder: Path, *, faulty: bool = True, within: Callable[[Sequence[str]], Sequence[str]] = list
+    folder: Path,
+    *,
+    faulty: bool = True,
+    within: Callable[[Sequence[str]], Sequence[str]] = list,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Sshd]:
-    """A running sshd; ``faulty`` sessions can have faults, others are sshd's own. ``within`` as Sshd's."""
+    """A running sshd; ``faulty`` sessions can have faults, others are sshd's own. ``within`` as Sshd's.
+
+    ``environment`` is added to what its sessions see.
+    """
     folder.mkdir(parents=True)
     (folder / "state").mkdir()
     (folder / "home").mkdir()
@@ -136,13 +143,14 @@ def sshd(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     session = f"cd {shlex.quote(str(CHECKOUT))} && exec {sys.executable} -m tests.virtual_board.faulty_session"
+    more = "".join(f' "{name}={value}"' for name, value in (environment or {}).items())
     forced = f"ForceCommand {session} {shlex.quote(str(folder / 'state'))}\n" if faulty else ""
     (folder / "sshd_config").write_text(
         f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder}/host_key\nPidFile none\n"
         f'AuthorizedKeysFile "{folder}/authorized_keys"\nStrictModes no\nUsePAM no\n'
         f"PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
         # Not the start-up files of whoever runs the tests: a session that is cut off in the middle of them may spoil something.
-        f'SetEnv "XDG_CACHE_HOME={folder}/cache" "HOME={folder}/home"\n{forced}'
+        f'SetEnv "XDG_CACHE_HOME={folder}/cache" "HOME={folder}/home"{more}\n{forced}'
     )
     write_known_host(folder, port, (folder / "host_key.pub").read_text())
     (folder / "config").write_text(

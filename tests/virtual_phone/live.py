@@ -1,4 +1,4 @@
-"""What thermald and those who use a virtual phone tell each other: its order, its settings while it runs, its log."""
+"""What thermald and those who use a virtual device tell each other: its order, its settings while it runs, its log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from tests.virtual_phone.profiles import PhoneProfile
+from tests.virtual_phone.profiles import HeatProfile
 from tests.virtual_phone.quota import PERIOD_US, Group, GroupV1, GroupV2, busy_of
 
 Mode = Literal["clock", "quota", "none"]
@@ -46,11 +46,31 @@ class Control:
 
 
 @dataclass(frozen=True)
+class HeatFiles:
+    """Where a device shows how warm and how fast it is.
+
+    live               single values, for the device's own commands
+    clock              the virtual clock's page
+    cpu, thermal       its /sys/devices/system/cpu and /sys/class/thermal
+    battery            its /sys/class/power_supply/battery, where it has one
+    fixed_performance  "true" while that mode is on, where it knows it
+    """
+
+    live: Path
+    clock: Path
+    cpu: Path
+    thermal: Path
+    battery: Path | None = None
+    fixed_performance: Path | None = None
+
+
+@dataclass(frozen=True)
 class Order:
-    """What thermald is started with. ``pid_namespace`` names the phone's processes where there is no control group."""
+    """What thermald is started with. ``pid_namespace`` names the device's processes where there is no control group."""
 
     folder: Path
-    profile: PhoneProfile
+    files: HeatFiles
+    profile: HeatProfile
     pid_namespace: str
     group_v1: GroupV1 | None = None
     group_v2: GroupV2 | None = None
@@ -58,11 +78,11 @@ class Order:
 
     @property
     def group(self) -> Group | None:
-        """The phone's control group."""
+        """The device's control group."""
         return self.group_v1 or self.group_v2
 
     def account(self) -> Callable[[], int]:
-        """Processor time of everything on the phone so far, in ns."""
+        """Processor time of everything on the device so far, in ns."""
         if self.group is not None:
             return self.group.busy_ns
         tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")

@@ -13,6 +13,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.virtual_phone.live import HeatFiles
 from tests.virtual_phone.profiles import Core, PhoneProfile, sample
 
 _COMMANDS = Path(__file__).parent / "commands"
@@ -92,6 +93,18 @@ class PhoneFiles:
         """The phone's /sys/class/power_supply/battery."""
         return self.folder / "sys" / "power_supply" / "battery"
 
+    @property
+    def heat(self) -> HeatFiles:
+        """Those that thermald keeps up to date."""
+        return HeatFiles(
+            live=self.phone / "live",
+            clock=self.clock,
+            cpu=self.cpu,
+            thermal=self.thermal,
+            battery=self.battery,
+            fixed_performance=self.phone / "state" / "fixed_performance",
+        )
+
     def binds(self) -> dict[str, Path]:
         """What lies where on the phone, /data and /system too."""
         return {
@@ -111,7 +124,7 @@ def lay_out(profile: PhoneProfile, folder: Path, abi: str) -> PhoneFiles:
     _properties(profile, files.phone, abi)
     _state(profile, files.phone)
     _texts(profile, files.phone / "texts")
-    _cores(profile.cores, files.cpu)
+    lay_out_cores(profile.cores, files.cpu)
     for index, zone in enumerate(profile.zones):
         _write(files.thermal / f"thermal_zone{index}" / "type", zone.type)
         _write(files.thermal / f"thermal_zone{index}" / "temp", zone.shows if _is_number(zone.shows) else "0")
@@ -204,7 +217,8 @@ def battery_text(printed: str) -> str:
     return re.sub(r"(?m)^  status: \d+$", "  status: @CHARGING@", printed, count=1).rstrip("\n")
 
 
-def _cores(cores: tuple[Core, ...], cpu: Path) -> None:
+def lay_out_cores(cores: tuple[Core, ...], cpu: Path) -> None:
+    """A device's /sys/devices/system/cpu."""
     count = max(len(cores), 2)
     for name in ("possible", "present", "online"):
         _write(cpu / name, f"0-{count - 1}")

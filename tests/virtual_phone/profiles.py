@@ -31,20 +31,28 @@ class Zone:
     per_degree: int = 1000
 
 
-@dataclass(frozen=True)
-class PhoneProfile:
+@dataclass(frozen=True, kw_only=True)
+class HeatProfile:
+    """What is warm on a kind of device, and what slows down for it."""
+
+    zones: tuple[Zone, ...]
+    thermal: ThermalParameters
+    cores: tuple[Core, ...] = (Core(2_800_000), Core(2_800_000))
+    # Skin temperatures from which Android's status is 1 (light) to 6 (shutdown); None where it has no such threshold.
+    status_from_c: tuple[float | None, ...] = ()
+    # The frequency level that fixed performance mode holds the device at; None where it does not know that mode.
+    fixed_performance_level: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhoneProfile(HeatProfile):
     """One kind of phone. ``thermalservice`` and ``battery`` are printed texts whose numbers thermald's take the place of."""
 
     name: str
     properties: dict[str, str]
     thermalservice: str
     battery: str
-    zones: tuple[Zone, ...]
-    thermal: ThermalParameters
-    cores: tuple[Core, ...] = (Core(2_800_000), Core(2_800_000))
-    # Skin temperatures from which Android's status is 1 (light) to 6 (shutdown); None where it has no such threshold.
     status_from_c: tuple[float | None, ...] = (39.0, 43.0, 45.0, 46.5, 52.0, 55.0)
-    # The frequency level that fixed performance mode holds the phone at; None where it does not know that mode.
     fixed_performance_level: int | None = 1
     screen: str = "1080x2400"
     settings: dict[str, str] = field(

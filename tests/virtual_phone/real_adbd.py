@@ -1,6 +1,6 @@
 """A phone whose end of ADB is the real one: adbd in a world of its own, reached over TCP on this machine alone.
 
-``real_adbd`` starts it and leaves nothing of it behind. The world is a mount and a process namespace (``phone_init``): its
+``real_adbd`` starts it and leaves nothing of it behind. The world is a mount and a process namespace (``world_init``): its
 own /data and /system, this machine's everything else, its own process numbers, and adbd started again when it ends, as on
 Android. What getprop or dumpsys say comes from folders that the caller puts on the PATH. For all that a phone has beside
 ADB there is ``virtual_phone(..., daemon=adbd_command(key))``.
@@ -11,12 +11,10 @@ What neither shares with a phone: commands run as root, the shell is this machin
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.virtual_phone import adbd_build, host, live
+from tests.virtual_phone import adbd_build, host, world
 from tests.virtual_phone.phone import DaemonCommand, VirtualPhone
 
 _DOWN = "local/.adbd-is-down"
@@ -72,14 +70,9 @@ class RealAdbd:
 
     def processes(self) -> dict[int, str]:
         """All that runs on the phone, adbd and its init too: process number *on this machine*, and command line."""
-        init = host.children(self._unshare.pid)
-        if not init:
-            return {}
-        # One that has ended has neither a namespace nor a command line.
-        with suppress(OSError):
-            namespace = str(Path(f"/proc/{init[0]}/ns/pid").readlink())
-            lines = {pid: " ".join(host.argv_of(pid)) for pid in live.pids_of_namespace(namespace)}
-            return {pid: line for pid, line in lines.items() if line}
+        # A world that has ended has neither a first process nor a namespace.
+        with suppress(OSError, RuntimeError):
+            return {pid: " ".join(argv) for pid, argv in world.processes(world.pid_namespace(self._unshare.pid))}
         return {}
 
     def kill(self) -> None:
@@ -155,7 +148,7 @@ def real_adbd(
     """
     program = adbd_or_skip()
     data = folder / "data"
-    for made in (data / "local" / "tmp", folder / "system" / "bin", folder / "root"):
+    for made in (data / "local" / "tmp", folder / "system" / "bin"):
         made.mkdir(parents=True, exist_ok=True)
     _write_keys(data, trusts)
     phone = start_real_adbd(program, folder, port or host.free_port(), path_prefix, binds or {}, environment or {})
@@ -177,20 +170,14 @@ def start_real_adbd(
     """Starts it in a ``folder`` that is prepared, without waiting for it: ``bring_up`` waits, ``kill`` ends it."""
     path = (*map(str, path_prefix), "/system/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
     places = {"/data": folder / "data", "/system": folder / "system", **binds}
-    config = {
-        "root": str(folder / "root"),
-        "binds": {place: str(what) for place, what in places.items()},
-        "cgroups": [],
-        "aarch64_interpreter": None,
-        "ready": str(folder / "ready"),
-        "working_folder": "/",
-        "daemon": ["/bin/sh", "-c", _INIT, str(program), f"/data/{_DOWN}"],
-        "environment": {**environment, "PATH": ":".join(path), "ADBD_LISTEN_ADDRS": f"tcp:localhost:{port}"},
-    }
-    (folder / "world.json").write_text(json.dumps(config), encoding="utf-8")
-    world = ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", sys.executable]
+    order = world.WorldOrder(
+        binds={place: str(what) for place, what in places.items()},
+        daemon=["/bin/sh", "-c", _INIT, str(program), f"/data/{_DOWN}"],
+        environment={**environment, "PATH": ":".join(path), "ADBD_LISTEN_ADDRS": f"tcp:localhost:{port}"},
+        working_folder="/",
+    )
     log = folder / "adbd.log"
-    process = host.start([*world, "-m", "tests.virtual_phone.phone_init", str(folder / "world.json")], log)
+    process = host.start(world.command(folder, order), log)
     return RealAdbd(program, folder / "data", port, log, process)
 
 

@@ -259,7 +259,7 @@ def test_a_phone_dies_with_the_process_that_had_it(tmp_path):
     owner.send_signal(signal.SIGKILL)
     owner.communicate(timeout=20)
     until(lambda: running(tmp_path) == [])
-    assert [*Path("/sys/fs/cgroup").glob(f"**/edgebench-phone-{owner.pid}-*")] == []
+    assert [*Path("/sys/fs/cgroup").glob(f"**/edgebench-{owner.pid}-*")] == []
 
 
 def running(folder: Path) -> list[str]:
@@ -281,7 +281,7 @@ def test_without_a_control_group_the_phone_heats_all_the_same_and_has_no_quota(s
     def refused(name: str) -> Group:
         raise NoGroups("not on this machine")
 
-    monkeypatch.setattr("tests.virtual_phone.phone.make_group", refused)
+    monkeypatch.setattr("tests.virtual_phone.heated.make_group", refused)
     with virtual_phone("pixel_8_pro", tmp_path / "phone", acceleration=20) as phone:
         with pytest.raises(NoGroups, match="not on this machine"):
             phone.set(mode="quota")

@@ -3,7 +3,7 @@
 Both time constants rest on somebody's published data for two sets, GALAXY and GALAXY_S4, one of each for SNAPDRAGON and
 EXYNOS_5422. Nobody was found who publishes rises per busy core with them for a whole phone. A real body has more than one
 slow mass (the S25+'s frame fits 28 s and about 600 s better than one exponential): one skin is an approximation. Tests and
-tuning use DEVELOPMENT; HELD_OUT is for the last check alone.
+tuning use DEVELOPMENT; HELD_OUT is for the last check alone; ORIN_NANO is the virtual board's.
 """
 
 from __future__ import annotations
@@ -106,6 +106,21 @@ GALAXY_S4 = ThermalParameters(
     skin=Governor(trip_c=40.0, hysteresis_c=2.0, period_s=4.0),
     ratios=(1.0, 0.84, 0.68, 0.5),
     held_out=True,
+)
+
+ORIN_NANO = ThermalParameters(
+    name="orin_nano",
+    source="Linux tegra234-p3701-0008.dts: tj-thermal, polling 1000 ms. Idle at 50 °C as in tegrastats of an Orin Nano with "
+    "its fan (tests/device/samples/jetson). All else plausible, not published: the second mass is its heat sink, which no rule "
+    "looks at.",
+    tau_soc_s=3.0,
+    tau_skin_s=120.0,
+    soc_rise_c=18.0,
+    skin_rise_c=20.0,
+    soc=Governor(trip_c=99.0, hysteresis_c=3.0, period_s=1.0),
+    skin=Governor(trip_c=1000.0, hysteresis_c=1.0, period_s=1.0),
+    ratios=(1.0, 0.88, 0.76, 0.64, 0.52, 0.4),
+    idle_power=0.65,
 )
 
 DEVELOPMENT = (PIXEL, SNAPDRAGON, EXYNOS_5422, GALAXY, OMAP)

@@ -1,4 +1,4 @@
-"""Drives a virtual phone: how busy it is becomes heat, heat becomes a frequency, and the phone's files say so.
+"""Drives a virtual device: how busy it is becomes heat, heat becomes a frequency, and the device's files say so.
 
     python -m tests.virtual_phone.thermald ORDER.json
 
@@ -21,6 +21,7 @@ import msgspec
 from tests.virtual_phone.clock_page import ClockPage
 from tests.virtual_phone.live import (
     Control,
+    HeatFiles,
     LogRow,
     Order,
     acknowledged_file,
@@ -29,8 +30,7 @@ from tests.virtual_phone.live import (
     load_order,
     log_file,
 )
-from tests.virtual_phone.phone_files import PhoneFiles
-from tests.virtual_phone.profiles import PhoneProfile
+from tests.virtual_phone.profiles import HeatProfile
 from tests.virtual_phone.quota import Group
 from tests.virtual_phone.thermal_model import ThermalState, cool, power, step
 
@@ -78,15 +78,16 @@ class LiveFile:
 
 
 class Screen:
-    """Every file of the phone that shows something live."""
+    """Every file of the device that shows something live."""
 
-    def __init__(self, files: PhoneFiles, profile: PhoneProfile) -> None:
+    def __init__(self, files: HeatFiles, profile: HeatProfile) -> None:
         self._profile = profile
         self._live = {
-            name: LiveFile(files.phone / "live" / name)
+            name: LiveFile(files.live / name)
             for name in ("soc_c", "skin_c", "battery_c", "battery_dc", "hottest_soc_c", "hottest_skin_c", "status")
         }
-        self._battery = {name: LiveFile(files.battery / name) for name in ("current_now", "voltage_now", "temp")}
+        battery = ("current_now", "voltage_now", "temp") if files.battery else ()
+        self._battery = {name: LiveFile(files.battery / name) for name in battery if files.battery}
         self._zones = [
             (zone, LiveFile(files.thermal / f"thermal_zone{index}" / "temp"))
             for index, zone in enumerate(profile.zones)
@@ -105,7 +106,7 @@ class Screen:
         self._hottest = {"soc": 62.0, "skin": 36.0}
 
     def show(self, state: ThermalState, utilisation: float, status: int, *, no_zones: bool) -> None:
-        """The phone's files say this."""
+        """The device's files say this."""
         battery_c = state.ambient_c + _BATTERY_SHARE * (state.skin_c - state.ambient_c)
         degrees_c = {"soc": state.soc_c, "skin": state.skin_c, "battery": battery_c}
         for name, value in degrees_c.items():
@@ -118,23 +119,26 @@ class Screen:
         for zone, file in self._zones:
             file.hide() if no_zones else file.show(round(degrees_c[zone.shows] * zone.per_degree))
         for zone, file in self._frozen:
-            file.hide() if no_zones else file.show(zone.shows)
+            file.hide() if no_zones or not zone.shows else file.show(zone.shows)
         ratio = self._profile.thermal.ratios[state.level]
         for core, current, highest in self._frequencies:
             limit_khz = round(core.max_khz * ratio)
             highest.show(limit_khz)
             current.show(limit_khz if utilisation >= _BUSY else core.min_khz)
         heat = power(self._profile.thermal, utilisation, state.level)
-        self._battery["current_now"].show(-round(heat * _AMPERE_EACH * 1e6))
-        self._battery["voltage_now"].show(round((_VOLTS - _VOLTS_LESS_EACH * heat) * 1e6))
-        self._battery["temp"].show(round(battery_c * 10))
+        battery = {
+            "current_now": -round(heat * _AMPERE_EACH * 1e6),
+            "voltage_now": round((_VOLTS - _VOLTS_LESS_EACH * heat) * 1e6),
+            "temp": round(battery_c * 10),
+        }
+        for name, file in self._battery.items():
+            file.show(battery[name])
 
 
 class Driver:
     """The loop's state. ``look`` is one turn of it."""
 
     def __init__(self, order: Order, now_ns: int) -> None:
-        files = PhoneFiles(order.folder)
         self._profile = order.profile
         self._parameters = order.profile.thermal
         self._group = order.group
@@ -143,15 +147,15 @@ class Driver:
         self._control_seen = 0
         self._control = Control()
         self._acknowledged = LiveFile(acknowledged_file(order.folder))
-        self._fixed = files.phone / "state" / "fixed_performance"
-        self._page = ClockPage(files.clock)
+        self._fixed = order.files.fixed_performance
+        self._page = ClockPage(order.files.clock)
         self._share: float | None = None
-        self._screen = Screen(files, order.profile)
+        self._screen = Screen(order.files, order.profile)
         self._state = cool(self._parameters)
         self._seen_ns, self._busy_ns = now_ns, self._account()
 
     def look(self, now_ns: int) -> LogRow:
-        """The phone after the time since the last look."""
+        """The device after the time since the last look."""
         # What passed already passed at the rate that was in force: work done then must not heat by the new one.
         acceleration = self._control.acceleration
         self._obey()
@@ -163,7 +167,8 @@ class Driver:
             # A core that may run for 60 % of the time and does is as busy as one at 60 % of its frequency.
             utilisation /= self._share
         control = self._control
-        least = self._profile.fixed_performance_level if self._fixed.read_bytes().startswith(b"true") else None
+        fixed = self._fixed is not None and self._fixed.read_bytes().startswith(b"true")
+        least = self._profile.fixed_performance_level if fixed else None
         state = replace(self._state, ambient_c=control.ambient_c, least_level=least or 0, held_level=control.level)
         state = step(self._parameters, state, utilisation, passed_ns / 1e9 * acceleration)
         self._state = replace(
@@ -212,7 +217,7 @@ class Driver:
         )
 
 
-def status_of(profile: PhoneProfile, skin_c: float) -> int:
+def status_of(profile: HeatProfile, skin_c: float) -> int:
     """Android's thermal status, 0 to 6, at this temperature of the skin."""
     over = [index for index, limit in enumerate(profile.status_from_c, 1) if limit is not None and skin_c >= limit]
     return max(over, default=0)
@@ -235,7 +240,7 @@ def main(order_path: str) -> int:
 
 
 def _bury(group: Group) -> None:
-    """The phone ends with its owner too, and may take a moment; an owner that was killed removes nothing."""
+    """The device ends with its owner too, and may take a moment; an owner that was killed removes nothing."""
     for _ in range(_BURIAL_LOOKS):
         try:
             return group.remove()

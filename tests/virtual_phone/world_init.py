@@ -1,8 +1,8 @@
-"""Process 1 of a virtual phone: makes its root, starts its daemon, collects its orphans.
+"""Process 1 of a world (``world``): makes its root, starts its daemon, collects its orphans.
 
-    unshare --mount --pid --fork --mount-proc python -m tests.virtual_phone.phone_init CONFIG.json
+    unshare --mount --pid --fork --mount-proc python -m tests.virtual_phone.world_init CONFIG.json
 
-It ends, and with it everything on the phone, when its standard input does: also when whoever started it was killed.
+It ends, and with it everything in the world, when its standard input does: also when whoever started it was killed.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def _end_with_stdin() -> None:
 
 
 def _make_root(root: Path, binds: Mapping[str, str]) -> None:
-    """This machine's folders, with the phone's own in place of some: a new root, as ours must not get a /data."""
-    _mount("-t", "tmpfs", "phone", str(root))
+    """This machine's folders, with the world's own in place of some: a new root, as ours must not get a /data."""
+    _mount("-t", "tmpfs", "world", str(root))
     # The root lies below a folder that is bound into it: without this it would contain itself.
     _mount("--make-unbindable", str(root))
     ours = {f"/{Path(place).parts[1]}" for place in binds if len(Path(place).parts) == 2}
