@@ -41,7 +41,7 @@ class FaultyBoard:
         self._board = board
         self._keys = (board.sshd.folder / "authorized_keys").read_text()
         self._killed: list[int] = []
-        self.flags = ("--target", "orin-nano", "--serial", NAME, "--power-mode", "0", "--lock-clocks")
+        self.flags = ("--target", "orin-nano", "--serial", NAME, "--power-mode", "0", "--lock-clocks", "--runtime", "ncnn")
         self.env = {
             CONFIGURATION: str(board.sshd.config),
             "PATH": os.environ["PATH"],
