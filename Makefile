@@ -9,7 +9,7 @@ RUN_ARGS ?=
 
 # Debian's names. To build the harness, and to test it.
 PACKAGES := cmake g++ gcc libc6-dev make ninja-build nlohmann-json3-dev
-TEST_PACKAGES := adb clang doctest-dev dpkg-dev g++-aarch64-linux-gnu openssh-client openssh-server qemu-user-static \
+TEST_PACKAGES := adb clang doctest-dev dpkg-dev g++-aarch64-linux-gnu g++-riscv64-linux-gnu openssh-client openssh-server qemu-user-static \
 	android-libbase-dev android-libboringssl-dev android-libcutils-dev android-liblog-dev libcap-dev
 
 # Where there is no dpkg the build itself names what it misses.

@@ -13,7 +13,6 @@ import os
 import random
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,9 +28,9 @@ from tests.virtual_phone import host
 from tests.virtual_phone.faults import Faults, KillProcess
 
 # In a case's faults, what a board makes of them: ``frozen`` stops its sshd, ``offline`` cuts every connection once,
-# ``unauthorized`` takes this computer's key away, ``kill_process`` kills the harness.
+# ``unauthorized`` takes this computer's key away, ``kill_process`` kills the harness, or every process of its sshd at once.
 _HARNESS_LOOK_S = 0.005
-_HARNESS_BOUND_S = 60.0
+_SSHD = KillProcess(containing="sshd", after_ms=0, times=1)
 
 
 class FaultyBoard:
@@ -41,7 +40,18 @@ class FaultyBoard:
         self._board = board
         self._keys = (board.sshd.folder / "authorized_keys").read_text()
         self._killed: list[int] = []
-        self.flags = ("--target", "orin-nano", "--serial", NAME, "--power-mode", "0", "--lock-clocks", "--runtime", "ncnn")
+        self._healed = threading.Event()
+        self.flags = (
+            "--target",
+            "orin-nano",
+            "--serial",
+            NAME,
+            "--power-mode",
+            "0",
+            "--lock-clocks",
+            "--runtime",
+            "ncnn",
+        )
         self.env = {
             CONFIGURATION: str(board.sshd.config),
             "PATH": os.environ["PATH"],
@@ -54,6 +64,7 @@ class FaultyBoard:
         """The user's own power mode."""
         (self._board.jetson / "mode").write_text(f"{_user_mode(case)}\n")
         self._killed.clear()
+        self._healed.clear()
 
     def inject(self, case: Case) -> None:
         """Faults of its sessions and of its sshd, or a restart."""
@@ -67,13 +78,16 @@ class FaultyBoard:
         if faults.unauthorized:
             (sshd.folder / "authorized_keys").write_text("")
             sshd.cut()
-        if faults.kill_process:
+        if faults.kill_process == _SSHD:
+            self._killed += sshd.kill()
+        elif faults.kill_process:
             threading.Thread(target=self._kill, args=(with_harness(faults).kill_process,), daemon=True).start()
         if case.reboots:
             self._board.restart()
 
     def heal(self) -> None:
-        """A sound sshd."""
+        """A sound sshd, and nothing is killed any more."""
+        self._healed.set()
         sshd = self._board.sshd
         sshd.set_faults(Faults())
         (sshd.folder / "authorized_keys").write_text(self._keys)
@@ -102,18 +116,18 @@ class FaultyBoard:
         return [" ".join(argv) for _, argv in self._board.processes() if _is_ours(argv, str(self.own))]
 
     def _kill(self, fault: KillProcess) -> None:
-        """The harness, so long after it was first seen."""
-        end_s = time.monotonic() + _HARNESS_BOUND_S
-        while time.monotonic() < end_s:
+        """The harness, so long after it was first seen, until all is well again."""
+        while not self._healed.is_set():
             for pid, argv in self._board.processes():
                 if argv and fault.containing in argv[0] and pid not in self._killed:
-                    time.sleep(fault.after_ms / 1e3)
+                    if self._healed.wait(fault.after_ms / 1e3):
+                        return
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                         self._killed.append(pid)
                     if fault.times == 1:
                         return
-            time.sleep(_HARNESS_LOOK_S)
+            self._healed.wait(_HARNESS_LOOK_S)
 
 
 def _user_mode(case: Case) -> str:
@@ -138,6 +152,10 @@ def _no_key(rng: random.Random) -> dict[str, Any]:
     return {"faults": Faults(unauthorized=True), "for_s": rng.choice([2.0, 10.0, 80.0]) * (0.5 + rng.random())}
 
 
+def _sshd_killed(_rng: random.Random) -> dict[str, Any]:
+    return {"faults": Faults(kill_process=_SSHD)}
+
+
 def _restart(_rng: random.Random) -> dict[str, Any]:
     return {"reboots": True}
 
@@ -146,6 +164,7 @@ KINDS: Kinds = {
     **of_files(),
     "connection cut": _cut,
     "board frozen": _frozen,
+    "sshd killed": _sshd_killed,
     "key withdrawn": _no_key,
     "board restarted": _restart,
     **OF_THE_RUN,

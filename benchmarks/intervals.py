@@ -23,6 +23,7 @@ from edgebench.analyze.summary import launch_median_ms
 from edgebench.measure.session import Session
 from edgebench.measure.store import RunStore
 from edgebench.records import Plan, Trace
+from edgebench.runtime.base import Launcher
 
 MODELS = ("mobileone_s0", "mobilenetv3_large", "mobilenetv2", "shufflenetv2")
 RUNS, LAUNCHES = 12, 10
@@ -32,10 +33,13 @@ COVERAGE_BAR, HALF_WIDTH_BAR = 0.90, 0.05
 class PacedLauncher:
     """Spreads launches evenly, so that a quick machine also takes the whole time."""
 
-    def __init__(self, launcher: object, spacing_s: float) -> None:
+    def __init__(self, launcher: Launcher, spacing_s: float) -> None:
         self._launcher = launcher
         self._spacing_s = spacing_s
         self._next_s = time.monotonic()
+
+    def build(self, plan: Plan) -> None:
+        self._launcher.build(plan)
 
     def launch(self, plan: Plan) -> Trace:
         wait_s = self._next_s - time.monotonic()

@@ -89,6 +89,9 @@ class Prompted:
     def version(self, runtime: Runtime) -> str:
         return self._inner.version(runtime)
 
+    def build(self, plan: Plan) -> None:
+        self._inner.build(plan)
+
     def launch(self, plan: Plan) -> Trace:
         self._prompt()
         return self._inner.launch(plan)

@@ -81,14 +81,16 @@ def launch(
     session: int,
     gate_at_most_s: float | None = None,
 ) -> Launched:
-    """Waits at the gate, launches, judges. A launch that fails is returned as FAILED, not raised.
+    """Builds what it loads, waits at the gate, launches, judges. A launch that fails is returned as FAILED, not raised.
 
-    Raises what is no matter of one launch: a lost device, a full disk, a missing runtime.
+    Raises what is no matter of one launch: an engine that cannot be built, a lost device, a full disk, a missing runtime.
     """
-    outcome = at.gate.wait(gate_at_most_s) if at.gate else GateOutcome(True, 0.0, "", at.thermometer())
-    state = at.device_state()
     folder = at.store.launch_folder(series, index)
     plan = _plan(subject, at, schedule, kind, f"{series}-{index}", folder)
+    # Before the gate: minutes of building leave the device warm.
+    at.launcher.build(plan)
+    outcome = at.gate.wait(gate_at_most_s) if at.gate else GateOutcome(True, 0.0, "", at.thermometer())
+    state = at.device_state()
     started = at.clock.utc()
     trace: Trace | None = None
     try:

@@ -159,10 +159,8 @@ def _runtimes_for(model: ResolvedModel, runtimes: list[Runtime], request: Reques
     fitting = [runtime for runtime in runtimes if runtime.format == only]
     if not fitting or (request.asked_runtimes and len(fitting) < len(runtimes)):
         names = ", ".join(runtime.name for runtime in runtimes if runtime not in fitting)
-        able = ", ".join(name for name in RUNTIMES if get_runtime(name).format == only)
-        raise UsageError(
-            f"{model.name} is an {only} file; {names} cannot load it", hint=f"it is loaded by {able} alone"
-        )
+        able = " or ".join(name for name in RUNTIMES if get_runtime(name).format == only)
+        raise UsageError(f"{model.name} is an {only} file; {names} cannot load it", hint=f"use --runtime {able}")
     return fitting
 
 

@@ -25,6 +25,10 @@ class Launcher(Protocol):
     def version(self, runtime: Runtime) -> str:
         """The version of ``runtime`` that launches load there."""
 
+    def build(self, plan: Plan) -> None:
+        """Makes what launches by ``plan`` load and what takes minutes: an engine, where there is none yet. The device is warm
+        afterwards. Raises LaunchFailed, UnsupportedOperator with the mend."""
+
     def launch(self, plan: Plan) -> Trace:
         """Raises LaunchFailed when there is no usable trace."""
 

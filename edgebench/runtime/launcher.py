@@ -51,6 +51,9 @@ class HostLauncher:
         """The one that is installed here."""
         return runtime.version()
 
+    def build(self, plan: Plan) -> None:
+        """See Launcher.build: what runs here loads what was exported."""
+
     def launch(self, plan: Plan) -> Trace:
         """One fresh process; its trace, complete to the end row.
 

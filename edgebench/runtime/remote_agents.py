@@ -59,6 +59,9 @@ class Site:
 class RemoteAgent(Protocol):
     """A program for a device. Nothing is sent or asked before it is needed."""
 
+    builds: bool
+    """Whether ``planned`` may take minutes, as it builds what a launch loads."""
+
     def made(self) -> None:
         """Builds here what is missing, minutes the first time: before anybody waits for the device."""
 
@@ -106,6 +109,8 @@ def board_agents(abi: str, emit: Emit, *, python: str | None = None, monitored: 
 
 class NativeAgent:
     """The harness for ``abi``: found, or built."""
+
+    builds = False
 
     def __init__(self, abi: str, emit: Emit, harness: Harness | None, *, monitored: bool = False) -> None:
         self._abi = abi
@@ -159,6 +164,8 @@ class PythonAgent:
 
     The device's monitor runs beside it where that is ``monitored`` whatever computes, or where a GPU does.
     """
+
+    builds = False
 
     def __init__(self, abi: str, package: str, python: str | None = None, *, monitored: bool = False) -> None:
         self._own = python

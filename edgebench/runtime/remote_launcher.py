@@ -103,6 +103,11 @@ class RemoteLauncher:
         """That of the device."""
         return self._agent(runtime.name).version(self._remote)
 
+    def build(self, plan: Plan) -> None:
+        """See Launcher.build. Raises as ``launch`` does; repeated as one that proves is."""
+        if self._agent(plan.runtime).builds:
+            self._repeatedly(lambda: self._attempt(plan, self._planned))
+
     def launch(self, plan: Plan) -> Trace:
         """One fresh process on the device, its trace and outputs brought here, to where ``plan`` wants them.
 
@@ -110,17 +115,24 @@ class RemoteLauncher:
         arrive damaged again and again. Where it comes back, a launch that measures has failed; one that proves or probes is
         repeated, as nothing of it depends on when it runs.
         """
-        for _ in range(_REPEATS if plan.mode in _REPEATABLE else 0):
-            with suppress(_LaunchLost):
-                return self._attempt(plan)
-        return self._attempt(plan)
+        if plan.mode in _REPEATABLE:
+            return self._repeatedly(lambda: self._attempt(plan, self._launch))
+        return self._attempt(plan, self._launch)
 
-    def _attempt(self, plan: Plan) -> Trace:
+    @staticmethod
+    def _repeatedly(attempt: Callable[[], T]) -> T:
+        for _ in range(_REPEATS):
+            with suppress(_LaunchLost):
+                return attempt()
+        return attempt()
+
+    def _attempt(self, plan: Plan, do: Callable[[Plan, str], T]) -> T:
+        """``do`` with a folder of its own on the device, which is gone afterwards."""
         folder = f"{self._place.launches}/{secrets.token_hex(8)}"
         # A probe uses its folder again: the last launch's trace must not pass for this one's.
         Path(plan.trace_path).unlink(missing_ok=True)
         try:
-            trace = self._launch(plan, folder)
+            done = do(plan, folder)
         except BaseException as error:
             # What went wrong must not be forgotten over a cable that is out, too, a Ctrl-C above all. What stays on the device
             # ends by its own deadline, and the next run removes it.
@@ -135,9 +147,9 @@ class RemoteLauncher:
         try:
             self._remote.run_script(_clean_up(folder), timeout_s=GRACE_S)
         except (DeviceLost, CommandTimedOut) as error:
-            # The trace is here: nothing is lost but time.
+            # What it was for is here: nothing is lost but time.
             self._return_and_clean_up(folder, error)
-        return trace
+        return done
 
     def _return_and_clean_up(self, folder: str, error: DeviceLost | CommandTimedOut) -> None:
         """Waits for the device, which may have been restarted: nothing is taken for granted. Raises DeviceLost."""
@@ -149,24 +161,26 @@ class RemoteLauncher:
         self._patience.ask(lambda: self._remote.run_script(_clean_up(folder), timeout_s=GRACE_S))
 
     def _launch(self, plan: Plan, folder: str) -> Trace:
-        agent = self._agent(plan.runtime)
+        there = self._planned(plan, folder)
+        raw = self._run(there, plan, self._started_by(plan.runtime, self._emit))
+        trace = self._agent(plan.runtime).adapted(raw, plan)
+        if trace is not raw:
+            write_atomic(Path(plan.trace_path), encode_trace(trace))
+        return trace
+
+    def _planned(self, plan: Plan, folder: str) -> Plan:
+        """``plan`` as the device reads it, everything in it there."""
         started = self._started_by(plan.runtime, self._emit)
-        here, trace_path = Path(plan.work_dir), Path(plan.trace_path)
 
         def launch(build: Plan) -> Trace:
             self._keep(build.deadline_s + GRACE_S)
-            local = here / Path(build.trace_path).name
+            local = Path(plan.work_dir) / Path(build.trace_path).name
             trace = self._run(build, replace(build, work_dir=plan.work_dir, trace_path=str(local)), started)
             self._keep(0.0)
             return trace
 
         site = Site(self._place.folder, self._remote, self._emit, launch)
-        there = agent.planned(self._moved(plan, folder), site)
-        raw = self._run(there, plan, started)
-        trace = agent.adapted(raw, plan)
-        if trace is not raw:
-            write_atomic(trace_path, encode_trace(trace))
-        return trace
+        return self._agent(plan.runtime).planned(self._moved(plan, folder), site)
 
     def _run(self, there: Plan, plan: Plan, started: str) -> Trace:
         """The harness's own trace: ``there`` is the plan as the device reads it, ``plan`` as of here."""

@@ -178,9 +178,13 @@ class FakeLauncher:
 
     answer: Callable[[Plan], Trace | BaseException]
     plans: list[Plan] = field(default_factory=list)
+    on_build: Callable[[Plan], None] = lambda _: None
 
     def version(self, runtime: object) -> str:
         return "1"
+
+    def build(self, plan: Plan) -> None:
+        self.on_build(plan)
 
     def launch(self, plan: Plan) -> Trace:
         self.plans.append(plan)

@@ -22,6 +22,7 @@ from tests.measure.fakes import (
     record,
     subject,
     surroundings,
+    thermal,
     trace,
 )
 
@@ -195,6 +196,37 @@ def test_a_gate_that_times_out_makes_the_launch_suspect(tmp_path: Path) -> None:
     launch = run.series[0].launches[0]
     assert launch.validity == "SUSPECT"
     assert "throughput canary 1.50x" in launch.reasons[0]
+
+
+def test_the_gate_waits_for_the_heat_of_building_to_be_gone(tmp_path: Path) -> None:
+    clock, events = FakeClock(), []
+    chip_c = [30.0]
+
+    def thermometer() -> ThermalState:
+        return thermal(soc=chip_c.pop(0) if len(chip_c) > 1 else chip_c[0])
+
+    def build(plan: Plan) -> None:
+        chip_c[:] = [80.0, 60.0, 44.0]
+
+    at, launcher, _ = surroundings(
+        tmp_path, lambda plan: trace(), the_gate=replace(gate([canaries()], clock, events), thermometer=thermometer)
+    )
+    launcher.on_build = build
+    run = Session(record("a", policy=RunPolicy(looks=(1,), profile=False)), [subject()], at).run()
+    assert run.series[0].launches[0].gate_wait_ms > 0
+    assert next(event for event in events if isinstance(event, Waiting)).reason.startswith("SOC at 80.0 °C")
+
+
+def test_what_cannot_be_built_ends_the_run_with_its_own_mend_and_not_launch_by_launch(tmp_path: Path) -> None:
+    def build(plan: Plan) -> None:
+        raise LaunchFailed("no engine: out of memory", hint="close what else uses the GPU")
+
+    at, launcher, _ = surroundings(tmp_path, lambda plan: trace())
+    launcher.on_build = build
+    with pytest.raises(LaunchFailed, match="out of memory"):
+        Session(record("a"), [subject()], at).run()
+    stored = RunStore(tmp_path).load()
+    assert (stored.state, stored.series[0].launches, launcher.plans) == ("interrupted", (), [])
 
 
 def test_identity_card_is_completed_from_the_first_launch(tmp_path: Path) -> None:

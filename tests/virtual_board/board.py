@@ -53,6 +53,10 @@ HEAT = HeatProfile(
 )
 
 
+# As a board's init does: sshd is started again when it ends.
+_INIT = 'while :; do "$0" "$@"; sleep 1; done'
+
+
 class VirtualBoard(HeatedDevice):
     """A board whose disk is ``folder``; its world lives as long as its sshd."""
 
@@ -104,7 +108,7 @@ class VirtualBoard(HeatedDevice):
         order = world.WorldOrder(
             binds={place: str(what) for place, what in self.binds.items()},
             cgroups=self.join(),
-            daemon=command,
+            daemon=["/bin/sh", "-c", _INIT, *command],
             environment={"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"},
         )
         return world.command(self.folder, order)

@@ -74,9 +74,7 @@ class Sshd:
 
     def stop(self) -> None:
         """The board is off: its connections end, and nothing listens."""
-        for pid in self._processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        self.kill()
         if self._process is not None:
             host.end(self._process)
             self._process = None
@@ -87,6 +85,14 @@ class Sshd:
         for pid in sessions:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    def kill(self) -> list[int]:
+        """Every connection ends, and what listens: it comes back where something starts it again. Those that were killed."""
+        killed = self._processes()
+        for pid in killed:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return killed
 
     def freeze(self, *, frozen: bool = True) -> None:
         """Nothing of it runs any more, its kernel still takes packets: a board that hangs."""

@@ -15,6 +15,7 @@ from edgebench.transport.ssh_client import CONFIGURATION
 from tests.agent.launches import plan as make_plan
 from tests.virtual_board.board import VirtualBoard, virtual_board
 from tests.virtual_board.sshd import NAME
+from tests.virtual_phone import host
 from tests.virtual_phone.clocked import clocked_harness
 from tests.virtual_phone.fixtures import eventually
 from tests.virtual_phone.live import Control
@@ -119,3 +120,17 @@ def test_nothing_is_left_of_a_board_that_is_closed(tmp_path: Path) -> None:
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
     assert not [file for file in groups if file.exists()]
     assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
+
+
+def test_an_sshd_that_is_killed_is_started_again_and_what_it_had_started_goes_on(
+    board: VirtualBoard, remote: Remote
+) -> None:
+    said(remote, "setsid sleep 300 </dev/null >/dev/null 2>&1 &")
+    killed = board.sshd.kill()
+    assert len(killed) >= 2, "what listens, and a session"
+    eventually(lambda: not host.answers(board.sshd.port), "it is gone")
+    eventually(lambda: host.answers(board.sshd.port), "it listens again")
+    remote.close()
+    again = Remote(SshChannel.open(NAME))
+    assert "sleep" in said(again, "cat /proc/[0-9]*/comm 2>/dev/null; true")
+    again.close()

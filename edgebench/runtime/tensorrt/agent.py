@@ -19,6 +19,8 @@ from edgebench.runtime.tensorrt.trtexec import Load, Trtexec, find_trtexec
 class TensorRtAgent:
     """The first of the two that the device has. ``native`` is the harness, ``python`` the Python agent for ``tensorrt``."""
 
+    builds = True
+
     def __init__(self, native: RemoteAgent, python: PythonAgent) -> None:
         self._trtexec = TrtexecAgent(native)
         self._python = PythonTensorRtAgent(python)
@@ -79,6 +81,8 @@ class TensorRtAgent:
 
 class TrtexecAgent:
     """``native`` is the harness that runs it."""
+
+    builds = True
 
     def __init__(self, native: RemoteAgent) -> None:
         self._native = native
@@ -160,6 +164,8 @@ class TrtexecAgent:
 
 class PythonTensorRtAgent:
     """``python`` is the Python agent that imports ``tensorrt``; it builds the engines, too."""
+
+    builds = True
 
     def __init__(self, python: PythonAgent) -> None:
         self._python = python
