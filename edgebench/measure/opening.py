@@ -41,6 +41,8 @@ RIGHT_MODEL = (
 BOARD_LOCK = "/tmp/edgebench-lock"  # noqa: S108  (on the board, where everybody must find it)
 _SWEEP_S = 30.0
 _ASK_S = 30.0
+# What a 64-bit kernel may run as well, or alone where its system is of 32 bits.
+_OLDER = {"arm64-v8a": "armeabi-v7a"}
 # The longest a run says nothing to the device: a launch at its deadline, and what is done between two.
 _SILENCE_S = 120.0
 
@@ -267,10 +269,19 @@ def wrong_model(target: TargetSpec, facts: DeviceFacts) -> str | None:
 
 
 def _check(target: TargetSpec, facts: DeviceFacts) -> str:
-    """The ABI to launch in. Raises DeviceNotFound for another phone than was asked for, DeviceRefused for an unknown ABI."""
+    """The ABI to launch in. Raises DeviceNotFound for another device than was asked for, DeviceRefused for an unknown ABI.
+
+    Refused, too, is one that a board plainly cannot run, before a harness is built for it. Phones are not judged by what they
+    tell: some translate others' programs.
+    """
     if problem := wrong_model(target, facts):
         raise DeviceNotFound(problem, hint=RIGHT_MODEL)
     abi = target.abi or facts.abi
+    if target.platform == "linux" and facts.abi is not None and abi not in (facts.abi, _OLDER.get(facts.abi)):
+        raise DeviceRefused(
+            f"{target.name} is for {abi}, this board is {facts.abi} ({facts.machine})",
+            hint="use --target linux-board for any board, or correct `abi:` in the target's file",
+        )
     if abi not in ABIS:
         told = f"its processor is {abi}" if abi else f"it does not tell its processor, its machine is {facts.machine}"
         raise DeviceRefused(

@@ -51,8 +51,10 @@ class Result(Record, frozen=True, kw_only=True):
     ``median_ms``, ``ci95_ms`` and ``p90_ms`` are defined as in ``Summary``; null where no launch was usable.
     The launch counts mean what they mean in ``Summary``. ``weights`` is the description that must stand beside every
     latency (such as "random weights"). ``start_c`` is the lowest and the highest that ``start_sensor`` said before a launch
-    that was used; ``clock_ghz`` the lowest and highest clock by the canaries of those launches. ``transfers_ms`` are medians of
-    the copies to and from an accelerator, which are no part of ``median_ms``. ``device`` is what was found, ``target`` what was
+    that was used; ``clock_ghz`` the lowest and highest clock by the canaries of those launches. ``telemetry_share`` is what
+    reading the device's sensors beside the timed work took of one core, the worst launch's by the cost of each read; null where
+    nothing was read beside it. ``transfers_ms`` are medians of the copies to and from an accelerator, which are no part of
+    ``median_ms``. ``device`` is what was found, ``target`` what was
     asked for. Only a comparison sets ``rank``; results that the measurements cannot separate share one.
     """
 
@@ -89,6 +91,7 @@ class Result(Record, frozen=True, kw_only=True):
     start_c: tuple[float, float] | None = None
     clock_ghz: tuple[float, float] | None = None
     monitor: Monitored | None = None
+    telemetry_share: float | None = None
     transfers_ms: dict[str, float] = {}
     parity: Fidelity
     layers: tuple[ResultLayer, ...] = ()

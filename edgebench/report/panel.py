@@ -97,6 +97,8 @@ def _conditions(result: Result) -> str:
         parts.append(f"clock {slowest:.2f} to {fastest:.2f} GHz by its canaries")
     if result.monitor is not None:
         parts += _monitored(result.monitor)
+    if result.telemetry_share is not None:
+        parts.append(f"reading sensors cost {result.telemetry_share:.2%} of a core")
     if identity.gate == "off":
         parts.append("GATE OFF: nothing waited until it was cool and idle")
     if identity.screen is not None:

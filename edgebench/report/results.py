@@ -18,6 +18,7 @@ from edgebench.records import (
     Result,
     ResultLayer,
     RunRecord,
+    SensorsRow,
     Series,
     Trace,
 )
@@ -68,6 +69,7 @@ def _result(record: RunRecord, series: Series, traces: Mapping[int, Trace]) -> R
         start_c=start_c,
         clock_ghz=_clock_ghz(used),
         monitor=_monitor(used),
+        telemetry_share=_telemetry_share(used),
         transfers_ms=_transfers_ms(used),
         parity=series.fidelity,
         layers=_layers(profile),
@@ -112,6 +114,12 @@ def _monitor(used: Sequence[Trace]) -> Monitored | None:
         power_mw=median(powers) if powers else None,
         rail=rail if powers else None,
     )
+
+
+def _telemetry_share(used: Sequence[Trace]) -> float | None:
+    """Of one core. Without a core of its own the agent reads between two blocks only, when nothing is timed."""
+    rows = [row for trace in used for row in trace.of(SensorsRow) if row.cores and row.read_cost_ns]
+    return max((sum(row.read_cost_ns.values()) / (row.period_ms * 1e6) for row in rows), default=None)
 
 
 def _transfers_ms(used: Sequence[Trace]) -> dict[str, float]:

@@ -22,7 +22,8 @@ CONFIGURATION = "EDGEBENCH_SSH_CONFIG"
 # A board that is frozen is noticed after (1 + COUNT) intervals without a word from it.
 ALIVE_INTERVAL_S = 3
 ALIVE_COUNT = 2
-_CONNECT_S = 15
+# As long as a connection that is there may be without a word.
+_CONNECT_S = (1 + ALIVE_COUNT) * ALIVE_INTERVAL_S
 _REAP_S = 5.0
 _PROGRESS_S = 0.1
 # Runs a program that ends with whoever holds the shell's standard input, killed or not: ssh itself would stay.

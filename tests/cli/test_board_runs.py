@@ -15,6 +15,7 @@ import pytest
 from edgebench.cli import measuring as cli_measuring
 from edgebench.measure import opening
 from edgebench.records.schema import json_schemas
+from edgebench.runtime import remote_agents
 from edgebench.transport import patience
 from tests.cli.board_desk import board_desk, target_with_python
 from tests.cli.phone_desk import ONCE, SLOW, Edgebench, refused, the_record
@@ -138,6 +139,40 @@ def test_a_board_nobody_knows_is_refused_with_the_mend(edgebench: Edgebench, boa
     finally:
         known.write_text(text)
     assert "ssh" in error["hint"]
+
+
+def test_a_board_of_another_processor_is_refused_before_anything_is_built_for_it(
+    edgebench: Edgebench, board: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(*_: object) -> None:
+        raise AssertionError("minutes of compiling, for nothing")
+
+    monkeypatch.setattr(remote_agents, "find_harness", lambda _abi: None)
+    monkeypatch.setattr(remote_agents, "build_harness", build)
+    other = "k510" if os.uname().machine != "riscv64" else "edgeboard"
+    words = ("run", "net.param", "--target", other, "--serial", NAME, "--runs-dir", str(tmp_path / "runs"), "--json")
+    error = refused(edgebench(*words), 5, "device_refused")
+    assert f"{other} is for" in error["message"] and "linux-board" in error["hint"]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_board_without_a_python_is_told_what_still_runs(edgebench: Edgebench, board: Sshd, tmp_path: Path) -> None:
+    save_network(tmp_path / "conv.onnx", 4)
+    target = tmp_path / "bare.yaml"
+    target.write_text(
+        f"name: bare\nsummary: mine\nplatform: linux\naddress: {NAME}\npython: /no/such/python3\nruntimes: [onnxruntime]\n"
+    )
+    words = (
+        "run",
+        str(tmp_path / "conv.onnx"),
+        "--target",
+        str(target),
+        "--runs-dir",
+        str(tmp_path / "runs"),
+        "--json",
+    )
+    error = refused(edgebench(*words), 5, "device_refused")
+    assert "no /no/such/python3" in error["message"] and "--runtime ncnn" in error["hint"]
 
 
 def test_the_doctor_looks_at_a_board(edgebench: Edgebench, board: Sshd) -> None:

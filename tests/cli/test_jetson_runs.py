@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from edgebench.runtime import remote_agents
 from tests.cli.board_desk import board_desk, target_with_python
 from tests.cli.phone_desk import ONCE, Edgebench, refused, started, the_record
 from tests.cli.test_measuring_verbs import save_network
@@ -55,7 +56,10 @@ def test_the_identity_card_says_what_a_jetson_was_measured_under(
     assert (identity["power_mode"], identity["clocks"]) == ("15W", "locked")
     assert identity["settings"] == ["power_mode=15W", "lock_clocks"]
     assert "L4T 36.4.3 (JetPack 6), TensorRT 10.3.0" in identity["os_build"]
-    assert identity["device_model"].startswith("NVIDIA Jetson Orin Nano") and identity["soc"] == "nvidia,tegra234"
+    assert (
+        identity["device_model"].startswith("NVIDIA Jetson Orin Nano")
+        and identity["soc"] == "nvidia,tegra234 (Ampere GPU)"
+    )
     assert result["start_c"] == [50.5, 50.5]
     shown = edgebench("show", "last", "--runs-dir", str(tmp_path))
     assert "power mode 15W" in shown.out and "clocks locked" in shown.out
@@ -133,6 +137,29 @@ def test_the_monitor_runs_beside_onnx_runtime_too_and_its_cost_is_in_the_result(
     assert 0 <= monitor["cost_share"] < 1
     running = [argv for _, argv in jetson.processes() if "tegrastats" in " ".join(argv)]
     assert running == [], "it does not outlive its launch"
+
+
+def test_a_jetpack_4_board_is_told_what_its_python_cannot_and_still_runs_the_rest(
+    edgebench: Edgebench, jetson: VirtualBoard, tmp_path: Path
+) -> None:
+    save_network(tmp_path / "conv.onnx", 4)
+    # Before this machine's own on the PATH: there is one, of 3.6, and no other.
+    pythons = [jetson.folder / "local" / "bin" / name for name in remote_agents._PYTHONS]
+    for python in pythons:
+        python.write_text("#!/bin/sh\n[ ${0##*/} = python3 ] && echo python 3.6 none /usr/bin/python3\n")
+        python.chmod(0o755)
+    words = ("run", str(tmp_path / "conv.onnx"), "--target", "orin-nano", "--serial", NAME, "--json", *ONCE)
+    try:
+        asked = edgebench(*words, "--runtime", "onnxruntime", "--runs-dir", str(tmp_path / "a"))
+        error = refused(asked, 5, "device_refused")
+        assert "Python is 3.6" in error["message"]
+        assert "--runtime ncnn" in error["hint"] and "trtexec" in error["hint"]
+        for runtime, model in (("ncnn", "net.param"), ("tensorrt", words[1])):
+            done = edgebench("run", model, *words[2:], "--runtime", runtime, "--runs-dir", str(tmp_path / runtime))
+            assert done.status == 0, done.err
+    finally:
+        for python in pythons:
+            python.unlink()
 
 
 def test_left_alone_it_says_in_which_mode_it_was(edgebench: Edgebench, jetson: VirtualBoard, tmp_path: Path) -> None:

@@ -94,6 +94,11 @@ def test_what_a_monitor_saw_and_cost_and_what_copies_took_stand_in_the_panel():
     assert "transfers" not in drawn(result_panel(result()))
 
 
+def test_what_reading_sensors_cost_stands_in_the_panel():
+    said = " ".join(drawn(result_panel(result(telemetry_share=0.00042))).replace("│", "").split())
+    assert "reading sensors cost 0.04% of a core" in said
+
+
 def test_a_result_without_the_gate_is_marked():
     assert "GATE OFF" in drawn(result_panel(result(identity={"gate": "off"})))
     assert "GATE OFF" not in drawn(result_panel(result()))

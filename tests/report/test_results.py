@@ -13,6 +13,7 @@ from edgebench.records import (
     MonitorRow,
     Place,
     Reading,
+    SensorsRow,
     ThermalState,
     Trace,
 )
@@ -98,6 +99,18 @@ def test_a_monitors_worst_cost_and_what_it_saw_of_a_gpu_at_work_stand_in_the_res
     )
     assert found.transfers_ms == {"h2d": pytest.approx(0.3)}
     assert found.median_ms == 5.0, "copies are no part of it"
+
+
+def sensed(cores: tuple[int, ...], *costs_ns: int) -> Trace:
+    """A launch beside which so many sensors were read, every 500 ms."""
+    costs = {f"temperature zone{number}": cost for number, cost in enumerate(costs_ns)}
+    return trace(rows=[SensorsRow(t_ns=0, period_ms=500, cores=cores, read_cost_ns=costs, left_out=())])
+
+
+def test_what_reading_sensors_took_of_a_core_is_the_cost_of_all_reads_over_their_period() -> None:
+    found = derived(launch(0), launch(1), traces={0: sensed((0,), 100_000, 50_000), 1: sensed((0,), 300_000, 200_000)})
+    assert found.telemetry_share == pytest.approx(0.001), "0.5 ms of each 500 ms, the worst launch"
+    assert derived(launch(0), traces={0: sensed((), 100_000)}).telemetry_share is None, "nothing is timed meanwhile"
 
 
 def test_without_a_monitor_there_is_none() -> None:

@@ -39,7 +39,8 @@ case "$1" in
 esac
 """
 DPKG_QUERY = """\
-printf 'installed 10.3.0.30-1+cuda12.5\\nnot-installed \\n'
+printf 'not-installed libnvinfer8 \\ninstalled libnvinfer10 10.3.0.30-1+cuda12.5\\n'
+[ ! -f "$JETSON/jetpack" ] || printf 'installed nvidia-jetpack %s\\n' "$(cat "$JETSON/jetpack")"
 """
 # One line of an Orin Nano again and again, with the temperature of now where the board has one, as the real one writes it:
 # a line an interval.

@@ -26,7 +26,16 @@ _ASKED = {
     "mode": "nvpmodel -q || sudo -n nvpmodel -q",
     # Root alone may read them.
     "clocks": "sudo -n jetson_clocks --show",
-    "tensorrt": "dpkg-query -W -f '${db:Status-Status} ${Version}\\n' 'libnvinfer[0-9]*' | grep '^installed '",
+    "packages": "dpkg-query -W -f '${db:Status-Status} ${Package} ${Version}\\n' 'libnvinfer[0-9]*' nvidia-jetpack",
+}
+_INSTALLED = re.compile(r"^installed (\S+) (\S+)$", re.MULTILINE)
+# NVIDIA's architectures by the chip: no file of an older release names the GPU.
+_GPUS = {
+    "tegra210": "Maxwell",
+    "tegra186": "Pascal",
+    "tegra194": "Volta",
+    "tegra234": "Ampere",
+    "tegra264": "Blackwell",
 }
 # Cores come and go, and every clock is set anew.
 _CHANGE_S = 60.0
@@ -42,15 +51,20 @@ class JetsonDevice(LinuxDevice):
         self._shell = shell
 
     def facts(self) -> DeviceFacts:
-        """As of any board, with the release of L4T and the version of TensorRT beside the system's own."""
+        """As of any board, with the release of L4T and the versions of JetPack and TensorRT beside the system's own, and with
+        the GPU that the SoC holds."""
         facts = super().facts()
         release = parse_release(self._tree.texts(RELEASE).get(RELEASE, ""))
-        words = ask(self._shell, {"tensorrt": _ASKED["tensorrt"]})["tensorrt"].split()
+        packages = dict(_INSTALLED.findall(ask(self._shell, {"packages": _ASKED["packages"]})["packages"]))
+        jetpack = packages.pop("nvidia-jetpack", None)
+        tensorrt = next(iter(packages.values()), None)
         told = [
-            str(release) if release else "L4T not told",
-            f"TensorRT {words[1]}" if len(words) > 1 else "no TensorRT",
+            release.said(jetpack) if release else "L4T not told",
+            f"TensorRT {tensorrt}" if tensorrt else "no TensorRT",
         ]
-        return replace(facts, os_build=", ".join([facts.os_build, *told]))
+        gpu = _GPUS.get((facts.soc or "").rpartition(",")[2])
+        soc = f"{facts.soc} ({gpu} GPU)" if gpu else facts.soc
+        return replace(facts, soc=soc, os_build=", ".join([facts.os_build, *told]))
 
     def state(self) -> DeviceState:
         """As of any board, with the power mode, and whether the clocks are locked."""

@@ -37,10 +37,10 @@ class Release:
         """See the class."""
         return _JETPACK.get(self.major)
 
-    def __str__(self) -> str:
-        """For the identity card."""
-        jetpack = f" (JetPack {self.jetpack})" if self.jetpack else ""
-        return f"L4T {self.major}.{self.revision}{jetpack}"
+    def said(self, jetpack: str | None) -> str:
+        """For the identity card; ``jetpack`` is the version that is installed, where that is told."""
+        told = jetpack or self.jetpack
+        return f"L4T {self.major}.{self.revision}" + (f" (JetPack {told})" if told else "")
 
 
 @dataclass(frozen=True)

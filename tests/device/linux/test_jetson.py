@@ -59,6 +59,8 @@ def test_the_release_and_tensorrt_are_part_of_the_build(jetson):
     assert (
         JetsonDevice(jetson, "orin").facts().os_build.endswith("L4T 36.4.3 (JetPack 6), TensorRT 10.3.0.30-1+cuda12.5")
     )
+    jetson.set("jetpack", "6.2+b77")
+    assert "L4T 36.4.3 (JetPack 6.2+b77), TensorRT" in JetsonDevice(jetson, "orin").facts().os_build
     (jetson.folder / "bin" / "dpkg-query").unlink()
     assert JetsonDevice(jetson, "orin").facts().os_build.endswith("no TensorRT")
 

@@ -20,8 +20,8 @@ def sample(name: str) -> str:
 
 def test_the_release_and_its_jetpack():
     release = parse_release(sample("nv_tegra_release_r36.txt"))
-    assert release == Release(36, "4.3") and str(release) == "L4T 36.4.3 (JetPack 6)"
-    assert str(Release(99, "1.0")) == "L4T 99.1.0"
+    assert release == Release(36, "4.3") and release.said(None) == "L4T 36.4.3 (JetPack 6)"
+    assert Release(99, "1.0").said(None) == "L4T 99.1.0"
     assert parse_release("# R32 (release), REVISION: 7.6, GCID: 1, BOARD: t210ref") == Release(32, "7.6")
     assert parse_release("# KERNEL_VARIANT: oot\n") is None
 
