@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Callable, ContextManager, Dict, List, Optional
+from typing import Callable, ContextManager, Dict, List, NamedTuple, Optional, Tuple
 
 from . import host, sessions, tensors
 from .beside import beside
 from .canary import Canaries
-from .timing import Progress, quiet_interpreter, timed_block, warm_up
+from .timing import Progress, quiet_interpreter, timed_block, timed_turns, warm_up
 from .wire import AgentError, Json, TraceWriter
 
 # The profiler stores every kernel of every run: enough for a median, little enough to stay quick to write.
@@ -73,47 +73,115 @@ class Launch:
         )
         return session
 
-    def warm_up(self, run: Callable[[], object]) -> None:
+    def ready(self, index: int) -> Ready:
+        """An artifact, loaded, with its first batch bound."""
+        session = self.load(index)
+        return Ready(index, session, session.prepare(tensors.read_batch(self.plan["artifacts"][index]["batches"][0])))
+
+    def begin(self) -> None:
+        """How the device is before anything is timed."""
+        self.write_telemetry()
+        self.write_canaries("before")
+
+    def finish(self) -> None:
+        """And afterwards."""
+        self.write_canaries("after")
+        self.write_telemetry()
+
+    def warm_up(self, run: Callable[[], object], index: int = 0) -> None:
         """A warmup row."""
         s = self.schedule
         start = time.monotonic_ns()
         durations, settled = warm_up(run, s["warmup_window"], s["warmup_tolerance"], s["warmup_max_ms"])
-        self.trace.row("warmup", artifact=0, t_ns=start, iterations_ns=durations, settled=settled)
+        self.trace.row("warmup", artifact=index, t_ns=start, iterations_ns=durations, settled=settled)
+
+
+class Ready(NamedTuple):
+    """An artifact by its place in the plan, what it was loaded into, and one inference of it."""
+
+    place: int
+    session: sessions.Session
+    run: Callable[[], object]
 
 
 def measure(launch: Launch) -> int:
     """Times one artifact between canaries."""
-    session = launch.load(0)
-    run = session.prepare(tensors.read_batch(launch.plan["artifacts"][0]["batches"][0]))
-    core = host.core_reader()
-    progress = Progress(launch.schedule)
+    one = launch.ready(0)
     with launch.beside(), quiet_interpreter():
+        launch.begin()
+        launch.warm_up(one.run)
+        kept = time_alone(launch, one, launch.schedule)
+        launch.finish()
+    return kept
+
+
+def pair(launch: Launch) -> int:
+    """Two artifacts in one process: each alone, to see whether they disturb each other, then in turns for the ratio."""
+    both = (launch.ready(0), launch.ready(1))
+    solo = dict(launch.schedule, measure_ms=min(launch.schedule["measure_ms"], launch.schedule["canary_every_ms"]))
+    kept = 0
+    with launch.beside(), quiet_interpreter():
+        launch.begin()
+        for one in both:
+            launch.warm_up(one.run, one.place)
+            kept += time_alone(launch, one, solo)
+            launch.write_canaries("between")
+        time_in_turns(launch, both)
+        launch.finish()
+    return kept
+
+
+def time_alone(launch: Launch, one: Ready, schedule: Json) -> int:
+    """Blocks of one artifact, a canary between two; how many iterations counted."""
+    core = host.core_reader()
+    progress = Progress(schedule)
+    while True:
+        most, least, limit_ns = progress.limits()
+        dropped = progress.drop
+        start = time.monotonic_ns()
+        durations, cores = timed_block(one.run, core, min(most, max(BLOCK_MAX, least)), least, limit_ns)
+        elapsed_ns = time.monotonic_ns() - start
+        own = one.session.own_times(len(durations))
+        launch.trace.row(
+            "iterations",
+            artifact=one.place,
+            t_ns=start,
+            stages={"net": progress.take(own.net if own else durations, elapsed_ns)},
+            cores=cores[dropped:],
+            dropped=dropped,
+            transfers={name: values[dropped:] for name, values in own.transfers.items()} if own else {},
+        )
         launch.write_telemetry()
-        launch.write_canaries("before")
-        launch.warm_up(run)
-        while True:
-            most, least, limit_ns = progress.limits()
-            dropped = progress.drop
-            start = time.monotonic_ns()
-            durations, cores = timed_block(run, core, min(most, max(BLOCK_MAX, least)), least, limit_ns)
-            elapsed_ns = time.monotonic_ns() - start
-            own = session.own_times(len(durations))
+        if progress.done:
+            return progress.kept
+        launch.write_canaries("between")
+
+
+def time_in_turns(launch: Launch, both: Tuple[Ready, Ready]) -> None:
+    """Blocks in which the two alternate, of which only ratios are taken. The first follows a canary, as the others do."""
+    core = host.core_reader()
+    progress = Progress(launch.schedule, after_canary=True)
+    while True:
+        most, least, limit_ns = progress.limits()
+        dropped = progress.drop
+        start = time.monotonic_ns()
+        room = min(most, max(BLOCK_MAX, least))
+        timed = timed_turns((both[0].run, both[1].run), core, room, least, limit_ns)
+        progress.take(timed[0][0], time.monotonic_ns() - start)
+        for one, (durations, cores) in zip(both, timed):
             launch.trace.row(
                 "iterations",
-                artifact=0,
+                artifact=one.place,
                 t_ns=start,
-                stages={"net": progress.take(own.net if own else durations, elapsed_ns)},
+                stages={"net": durations[dropped:]},
                 cores=cores[dropped:],
                 dropped=dropped,
-                transfers={name: values[dropped:] for name, values in own.transfers.items()} if own else {},
+                interleaved=True,
             )
-            launch.write_telemetry()
-            if progress.done:
-                break
-            launch.write_canaries("between")
-        launch.write_canaries("after")
         launch.write_telemetry()
-    return progress.kept
+        if progress.done:
+            return
+        launch.write_canaries("between")
 
 
 def profile(launch: Launch) -> int:
@@ -168,6 +236,7 @@ def by_name(mode: str) -> Callable[[Launch], int]:
     """The function of a mode that ``wire.check_plan`` let through."""
     modes: Dict[str, Callable[[Launch], int]] = {
         "measure": measure,
+        "pair": pair,
         "profile": profile,
         "verify": verify,
         "canary": canary,

@@ -47,6 +47,33 @@ def timed_block(run: Run, core: Callable[[], int], most: int, least: int, limit_
     return durations, cores
 
 
+def timed_turns(
+    runs: Tuple[Run, Run], core: Callable[[], int], most: int, least: int, limit_ns: int
+) -> Tuple[Tuple[List[int], List[int]], Tuple[List[int], List[int]]]:
+    """Runs A B B A A B B A ... as ``timed_block`` runs one: drift that is linear over four calls falls on both alike.
+
+    Returns what that does, for each of the two; both ran as often, an even number of times unless ``most`` is odd.
+    """
+    clock = time.monotonic_ns
+    durations, cores = ([0] * most, [0] * most), ([0] * most, [0] * most)
+    stop = clock() + limit_ns
+    count = 0
+    while count < most:
+        for which in (0, 1) if count % 2 == 0 else (1, 0):
+            run = runs[which]
+            start = clock()
+            run()
+            end = clock()
+            durations[which][count] = end - start
+            cores[which][count] = core()
+        count += 1
+        if end >= stop and count >= least and count % 2 == 0:
+            break
+    for each in (*durations, *cores):
+        del each[count:]
+    return (durations[0], cores[0]), (durations[1], cores[1])
+
+
 def warm_up(run: Run, window: int, tolerance: float, max_ms: int) -> Tuple[List[int], bool]:
     """Runs windows of ``window`` calls until the medians of two in a row differ by at most ``tolerance``.
 
@@ -67,16 +94,19 @@ def warm_up(run: Run, window: int, tolerance: float, max_ms: int) -> Tuple[List[
 
 
 class Progress:
-    """How much of a schedule is done: the next block's limits, until enough was timed."""
+    """How much of a schedule is done: the next block's limits, until enough was timed.
 
-    def __init__(self, schedule: Json) -> None:
+    ``after_canary`` where the first block, too, follows one.
+    """
+
+    def __init__(self, schedule: Json, after_canary: bool = False) -> None:
         self._most = int(schedule["iterations_max"])
         self._least = int(schedule["iterations_min"])
         self._block_ns = int(schedule["canary_every_ms"]) * 1000000
         self._left_ns = int(schedule["measure_ms"]) * 1000000
         self._drop_after_canary = int(schedule["drop_after_canary"])
         self.kept = 0
-        self.drop = 0
+        self.drop = self._drop_after_canary if after_canary else 0
 
     @property
     def done(self) -> bool:

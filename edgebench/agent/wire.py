@@ -10,7 +10,7 @@ from typing import Any, Dict
 
 PLAN_SCHEMA = 1
 TRACE_SCHEMA = 1
-MODES = ("measure", "profile", "verify", "canary")
+MODES = ("measure", "profile", "verify", "canary", "pair")
 
 Json = Dict[str, Any]
 
@@ -40,8 +40,8 @@ def check_plan(plan: Json) -> None:
     if plan.get("mode") not in MODES:
         raise AgentError("bad_plan", "mode {!r}; this agent knows {}".format(plan.get("mode"), ", ".join(MODES)))
     artifacts = len(plan["artifacts"])
-    wanted = {"canary": artifacts == 0, "verify": artifacts >= 1}.get(plan["mode"], artifacts == 1)
-    if not wanted:
+    fits = {"canary": artifacts == 0, "verify": artifacts >= 1, "pair": artifacts == 2}
+    if not fits.get(plan["mode"], artifacts == 1):
         raise AgentError("bad_plan", "{} artifacts do not fit mode {}".format(artifacts, plan["mode"]))
 
 

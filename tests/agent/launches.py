@@ -11,7 +11,17 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgebench.records import Plan, PlannedArtifact, Schedule, TensorFile, Trace
+from edgebench.records import (
+    EndRow,
+    IterationsRow,
+    LoadRow,
+    Plan,
+    PlannedArtifact,
+    Schedule,
+    TensorFile,
+    Trace,
+    WarmupRow,
+)
 from edgebench.records.codec import decode_trace, encode
 from edgebench.runtime import get_runtime
 from edgebench.runtime.base import PYTHON_AGENT
@@ -108,6 +118,22 @@ def run_agent(wanted: Plan) -> tuple[int, Trace]:
     )
     data = Path(wanted.trace_path).read_bytes()
     return done.returncode, decode_trace(data, path=wanted.trace_path)
+
+
+def assert_timed_alone_and_in_turns(trace: Trace) -> None:
+    """What a pair launch writes, by either agent."""
+    assert [row.artifact for row in trace.of(LoadRow)] == [row.artifact for row in trace.of(WarmupRow)] == [0, 1]
+    alone = [row for row in trace.of(IterationsRow) if not row.interleaved]
+    turns = [row for row in trace.of(IterationsRow) if row.interleaved]
+    assert sorted({row.artifact for row in alone}) == [0, 1]
+    assert [row.artifact for row in turns] == [0, 1] * (len(turns) // 2)
+    # A canary runs between the solo blocks and the turns, too.
+    assert {row.dropped for row in turns} == {QUICK.drop_after_canary}
+    for first, second in zip(turns[::2], turns[1::2], strict=True):
+        assert len(first.stages["net"]) == len(second.stages["net"]) == len(second.cores) >= 1
+        assert first.t_ns == second.t_ns, "they are one block"
+    kept = sum(len(row.stages["net"]) for row in alone)
+    assert trace.of(EndRow)[0].iterations == kept, "iterations in turns are good for ratios alone"
 
 
 def output(trace_row_path: str, shape: tuple[int, ...]) -> np.ndarray:

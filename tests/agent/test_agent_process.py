@@ -30,7 +30,7 @@ from edgebench.records import (
 )
 from edgebench.records.codec import encode
 from edgebench.runtime.launcher import agent_environment
-from tests.agent.launches import CORE, INPUT, QUICK, output, plan, run_agent, save
+from tests.agent.launches import CORE, INPUT, QUICK, assert_timed_alone_and_in_turns, output, plan, run_agent, save
 
 
 def test_a_measure_launch_writes_its_rows_in_the_promised_order(tmp_path):
@@ -45,6 +45,14 @@ def test_a_measure_launch_writes_its_rows_in_the_promised_order(tmp_path):
     assert end.rows == len(trace.rows) - 1
     assert end.iterations == sum(len(row.stages["net"]) for row in trace.of(IterationsRow)) >= QUICK.iterations_min
     assert sorted(row.t_ns for row in trace.of(CanaryRow)) == [row.t_ns for row in trace.of(CanaryRow)]
+
+
+def test_a_pair_is_timed_alone_and_then_in_turns(tmp_path):
+    wanted = plan(tmp_path / "one", "measure")
+    other = plan(tmp_path / "other", "measure").artifacts[0]
+    status, trace = run_agent(replace(wanted, mode="pair", artifacts=(*wanted.artifacts, other)))
+    assert status == 0, trace.error
+    assert_timed_alone_and_in_turns(trace)
 
 
 def test_iterations_after_a_canary_are_dropped_and_those_after_the_warm_up_are_not(tmp_path):
@@ -139,6 +147,7 @@ def test_a_canary_library_that_does_not_load_falls_back_and_says_so(tmp_path):
         ({"runtime": "tensorflow"}, "bad_plan"),
         ({"options": {}}, "bad_plan"),
         ({"artifacts": []}, "bad_plan"),
+        ({"mode": "pair"}, "bad_plan"),
     ],
 )
 def test_a_plan_that_the_agent_cannot_follow_is_an_error_row_and_status_1(tmp_path, changes, code):

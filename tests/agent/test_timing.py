@@ -71,6 +71,38 @@ def test_a_slow_network_still_runs_the_least(network):
     assert timing.timed_block(run, run.core, 10, 3, 1 * MS)[0] == [900 * MS] * 3
 
 
+class Turns:
+    """Two networks on one clock, which takes a nanosecond more with each call: their order is in what they took."""
+
+    def __init__(self, network: Callable[..., Network]) -> None:
+        self.called = ""
+        self._network = network(iter(range(1, 100)))
+        self.core = self._network.core
+
+    def runs(self) -> tuple[Callable[[], None], Callable[[], None]]:
+        def run(name: str) -> None:
+            self.called += name
+            self._network()
+
+        return (lambda: run("a"), lambda: run("b"))
+
+
+def test_turns_change_their_order_so_that_a_steady_drift_falls_on_both_alike(network):
+    turns = Turns(network)
+    (first, cores), (second, _) = timing.timed_turns(turns.runs(), turns.core, 4, 1, 10**9)
+    assert turns.called == "abbaabba"
+    assert (first, second, cores) == ([1, 4, 5, 8], [2, 3, 6, 7], [3, 3, 3, 3])
+    assert sum(first) == sum(second)
+
+
+def test_turns_end_at_their_time_with_whole_turns_and_the_least(network):
+    turns = Turns(network)
+    (first, _), (second, _) = timing.timed_turns(turns.runs(), turns.core, 50, 1, 9)
+    assert (first, second) == ([1, 4], [2, 3]), "ten nanoseconds are over after four calls"
+    (first, _), (second, _) = timing.timed_turns(turns.runs(), turns.core, 50, 5, 0)
+    assert len(first) == len(second) == 6
+
+
 def test_warm_up_ends_when_two_windows_agree(network):
     run = network(iter([100, 90, 80, 60, 50, 50, 50, 50, 50]))
     durations, settled = timing.warm_up(run, window=2, tolerance=0.03, max_ms=1000)

@@ -20,7 +20,15 @@ from edgebench.records import (
     SensorsRow,
     TelemetryRow,
 )
-from tests.agent.launches import QUICK, ncnn_net, output, plan, run_agent, tensor
+from tests.agent.launches import (
+    QUICK,
+    assert_timed_alone_and_in_turns,
+    ncnn_net,
+    output,
+    plan,
+    run_agent,
+    tensor,
+)
 from tests.android_harness.starting import RELU, launch_harness, trace_in
 
 # BinaryOp 0=1 is a subtraction: the order of its inputs shows.
@@ -151,15 +159,7 @@ def test_a_pair_is_timed_alone_and_then_in_turns(tmp_path):
     other = replace(wanted.artifacts[0], key="other", files=ncnn_net(tmp_path / "other", RELU, 2))
     status, trace = run_agent(replace(wanted, mode="pair", artifacts=(wanted.artifacts[0], other)))
     assert status == 0, trace.error
-    assert [row.artifact for row in trace.of(LoadRow)] == [0, 1]
-    alone = [row for row in trace.of(IterationsRow) if not row.interleaved]
-    turns = [row for row in trace.of(IterationsRow) if row.interleaved]
-    assert {row.artifact for row in alone} == {0, 1}
-    assert [row.artifact for row in turns] == [0, 1] * (len(turns) // 2)
-    # A canary runs between the solo blocks and the turns, too.
-    assert {row.dropped for row in turns} == {QUICK.drop_after_canary}
-    for first, second in zip(turns[::2], turns[1::2], strict=True):
-        assert len(first.stages["net"]) == len(second.stages["net"]) >= 1
+    assert_timed_alone_and_in_turns(trace)
 
 
 def test_both_agents_canaries_are_the_same_work(tmp_path):
