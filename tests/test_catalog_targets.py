@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from edgebench.catalog import add_target, load_targets, resolve_target
 from edgebench.errors import InvalidFile, UnknownName, UsageError
+from edgebench.transport.this_machine import THIS_MACHINE
 from tests.catalog_file import write
 
 
@@ -86,6 +87,32 @@ def test_every_shipped_phone_target_measures_with_ncnn_and_waits_until_it_is_coo
         assert target.runtimes == ("ncnn",)
         assert target.serial is None and target.address is None, "nobody else has that very phone"
         assert target.gate.start_max_c is not None and target.gate.max_wait_s >= 60
+
+
+@pytest.mark.parametrize(
+    ("name", "runtimes", "abi", "model", "address"),
+    [
+        # The board itself tells its processor family.
+        ("jetson-nano", ("tensorrt",), None, "Jetson Nano", None),
+        ("xavier-nx", ("tensorrt",), None, "Xavier NX", None),
+        ("orin-nano", ("tensorrt",), None, "Orin Nano", None),
+        ("agx-orin", ("tensorrt",), None, "AGX Orin", None),
+        ("raspberry-pi-5", ("ncnn",), None, "Raspberry Pi 5", None),
+        ("k510", ("ncnn",), "riscv64", None, None),
+        ("edgeboard", ("ncnn",), "arm64-v8a", None, None),
+        ("linux-board", ("ncnn",), None, None, None),
+        ("local-gpu", ("tensorrt",), None, None, THIS_MACHINE),
+    ],
+)
+def test_every_shipped_board_measures_with_what_it_has(
+    name: str, runtimes: tuple[str, ...], abi: str | None, model: str | None, address: str | None
+) -> None:
+    target = resolve_target(name)
+    assert (target.platform, target.runtimes) == ("linux", runtimes)
+    assert (target.abi, target.model, target.address) == (abi, model, address)
+    assert target.serial is None and target.python is None, "nobody else has that very board"
+    if name != "local-gpu":
+        assert target.gate.start_max_c == 60 and target.gate.max_wait_s >= 60
 
 
 @pytest.fixture

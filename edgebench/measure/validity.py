@@ -286,7 +286,9 @@ def _suspend(trace: Trace, limits: Limits) -> Iterator[Finding]:
 def _warmup(trace: Trace) -> Iterator[Finding]:
     for row in trace.of(WarmupRow):
         if not row.settled:
-            yield "SUSPECT", f"latency had not settled after {len(row.iterations_ns)} warm-up iterations"
+            # Some programs warm up by the clock and do not tell these iterations.
+            when = f"after {len(row.iterations_ns)} warm-up iterations" if row.iterations_ns else "when timing began"
+            yield "SUSPECT", f"latency had not settled {when}"
 
 
 def _cores(cores: set[int]) -> str:

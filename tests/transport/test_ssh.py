@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -148,18 +150,6 @@ def test_a_jump_host_of_the_users_own_configuration_is_used(board, tmp_path, mon
             channel.close()
 
 
-def test_a_board_that_hangs_is_noticed_within_ten_seconds(board, channel):
-    said(channel, "echo")
-    board.freeze()
-    begin = time.monotonic()
-    with pytest.raises(DeviceLost, match="does not answer any more"):
-        Remote(channel).run_script("sleep 60", timeout_s=60)
-    assert time.monotonic() - begin < 10.5
-    board.freeze(frozen=False)
-    assert channel.wait(20)
-    assert said(channel, "echo back") == "back\n"
-
-
 def test_a_board_that_was_restarted_is_connected_to_again(board, channel):
     said(channel, "echo")
     board.stop()
@@ -195,6 +185,53 @@ def opened() -> Iterator[SshChannel]:
         yield channel
     finally:
         channel.close()
+
+
+def test_a_board_that_hangs_is_noticed_within_ten_seconds_whatever_is_under_way(board, tmp_path):
+    """A command, a push, a pull and a connection at rest, at once: each is ten seconds' waiting."""
+    (tmp_path / "large").touch()
+    os.truncate(tmp_path / "large", 1 << 40)
+    begun, frozen = threading.Barrier(5, timeout=20), threading.Event()
+
+    def under_way(_moved: object = None) -> None:
+        if not frozen.is_set():
+            begun.wait()
+            frozen.wait(20)
+
+    def command(channel: SshChannel) -> None:
+        Remote(channel).run_script("echo begun; exec sleep 60", on_line=under_way, timeout_s=60)
+
+    def push(channel: SshChannel) -> None:
+        channel.send(tmp_path / "large", "/dev/null", under_way, timeout_s=60)
+
+    def pull(channel: SshChannel) -> None:
+        channel.fetch("/dev/zero", tmp_path / "here", under_way, timeout_s=60)
+
+    def rest(channel: SshChannel) -> None:
+        under_way()
+        said(channel, "echo")
+
+    def noticed_s(ask: Callable[[SshChannel], None], channel: SshChannel) -> float:
+        with pytest.raises(DeviceLost, match="does not answer any more"):
+            ask(channel)
+        return time.monotonic()
+
+    asks = (command, push, pull, rest)
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(len(asks)) as pool:
+        channels = [stack.enter_context(opened()) for _ in asks]
+        for channel in channels:
+            said(channel, "echo")
+        noticed = [pool.submit(noticed_s, *pair) for pair in zip(asks, channels, strict=True)]
+        begun.wait()
+        board.freeze()
+        frozen_s = time.monotonic()
+        frozen.set()
+        for ask, future in zip(asks, noticed, strict=True):
+            assert future.result() - frozen_s < 10.0, ask.__name__
+        board.freeze(frozen=False)
+        for channel in channels:
+            assert channel.wait(20)
+            assert said(channel, "echo back") == "back\n"
 
 
 def test_start_up_files_that_talk_become_part_of_no_command_and_no_file(board, tmp_path):

@@ -1,18 +1,25 @@
 """What NVIDIA's ``tegrastats`` prints, a line a sample, on every Jetson and release: what cannot be read is None or absent.
 
-A word counts only whole and with its unit; a thing that a line says twice and not alike is not known; of a line that is not
-finished the last word is dropped, as its end may be missing.
+A word counts only whole and with its unit; a thing that a line says twice and not alike is not known. A line counts only from
+its head to its end, and in the shape that most lines of its file have: one that lost its middle says what no sensor told. What
+nothing can tell is a number that lost digits and nothing else.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from edgebench.device.linux.board_sample import BoardSample, CoreLoad
 from edgebench.device.temperature import plausible
 
+# All releases begin with it, newer ones after the time.
+_HEAD = re.compile(r"(?:[0-9]{2}-[0-9]{2}-[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} )?RAM [0-9]+/[0-9]+MB(?!\S)")
+# What changes from line to line on one board: what stands in brackets, whether a core or engine is off, numbers, loads. Digits
+# of names do not.
+_CHANGES = re.compile(r"\([^()]*\)|(?<![\w.])(?:off\b|-?[0-9.]+(?:%(?:@[0-9]+)?)?)")
 _RAM = re.compile(r"(?<!\S)(RAM|SWAP) ([0-9]{1,9})/([0-9]{1,9})MB(?!\S)")
 _CPU = re.compile(r"(?<!\S)(?:CPU|cpu) \[([^\[\]]*)\](?:@[0-9]{1,6})?(?!\S)")
 _CORE = re.compile(r"([0-9]{1,3})%(?:@([0-9]{1,6}))?")
@@ -32,18 +39,22 @@ T = TypeVar("T")
 
 
 def parse_tegrastats(text: str) -> tuple[BoardSample, ...]:
-    """Every line that holds anything, in order."""
-    samples = []
-    for line in text.splitlines(keepends=True):
-        # Whoever reads while it writes gets half a line, and half a number.
-        whole = line if line.endswith("\n") else line.rpartition(" ")[0]
-        if (sample := parse_line(whole.strip())) != BoardSample():
-            samples.append(sample)
-    return tuple(samples)
+    """Every finished line that holds anything and has the shape of most of them, in order; of any shape where none has most."""
+    # Whoever reads while it writes gets half a line, and half a number.
+    lines = [line.strip() for line in text[: text.rfind("\n") + 1].splitlines()]
+    lines = [line for line in lines if _HEAD.match(line)]
+    shapes = [_CHANGES.sub("#", line[line.index("RAM ") :]) for line in lines]
+    usual, count = next(iter(Counter(shapes).most_common(1)), ("", 0))
+    samples = [
+        parse_line(line) for line, shape in zip(lines, shapes, strict=True) if shape == usual or 2 * count <= len(lines)
+    ]
+    return tuple(sample for sample in samples if sample != BoardSample())
 
 
 def parse_line(line: str) -> BoardSample:
-    """One finished line."""
+    """One finished line; nothing of what has another head than all lines have."""
+    if not _HEAD.match(line):
+        return BoardSample()
     memory = {(found[2], found[3]) for found in _RAM.finditer(line) if found[1] == "RAM"}
     used, total = next(iter(memory)) if len(memory) == 1 else (None, None)
     used_mb, total_mb = _number(used), _number(total)
@@ -79,7 +90,8 @@ def _cores(text: str) -> tuple[CoreLoad | None, ...] | None:
             cores.append(None)
         else:
             return None
-    return tuple(cores)
+    # A clock stands beside every core, or beside none.
+    return tuple(cores) if len({core.mhz is None for core in cores if core}) <= 1 else None
 
 
 def _load(percent: str, mhz: str | None) -> tuple[int, int | None] | None:

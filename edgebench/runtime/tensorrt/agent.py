@@ -137,7 +137,7 @@ class TrtexecAgent:
         if trtexec is None or engine is None:
             raise RuntimeError("adapted before it was planned")
         resolved = dict(plan.options) | {"engine": engine.key, "api": TRTEXEC}
-        computed = trtexec.computed(str(plan.options["precision"]))
+        computed = trtexec.computed(str(plan.options["precision"]), plan.options)
         made = adapted(trace, plan, version=trtexec.version_text, computed=computed, resolved=resolved)
         return self._native.adapted(made, plan)
 

@@ -37,7 +37,8 @@ class Engine:
 
 
 class Engines:
-    """Those of one device. A key is of all that decides an engine: network, GPU, TensorRT, and the words that build it."""
+    """Those of one device. A key is of all that decides an engine: network, precision, GPU, TensorRT, and the words that
+    build it."""
 
     def __init__(self) -> None:
         self._gpu: str | None = None
@@ -53,6 +54,7 @@ class Engines:
             "onnx": PurePosixPath(plan.artifacts[0].files["onnx"]).name,
             "gpu": self._gpu,
             "version": version,
+            "precision": plan.options["precision"],
             "words": words,
             "build": plan.options["build"],
         }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -23,6 +24,15 @@ _FOREIGN = re.compile(r"\{ForeignNode\[(.*)\]\}", re.DOTALL)
 _KIND = re.compile(
     r" ?\[(?:Shuffle|Constant|Convolution|Activation|Scale|ElementWise|Pooling|Slice|Reduce|Gather|Unary)\]$"
 )
+
+# How far two times of a profile that ought to be one may lie apart, as a share: six digits are printed. In ten profiles of
+# NVIDIA's own examples (tools/experimental/trt-engine-explorer) it is 1.2e-5 at most.
+_ROUNDING = 5e-5
+# How far percentages may add up: they are of a sum of 32-bit floats.
+_ALL_PERCENT = 100.1
+# How far the mean may lie above the median. On real profiles it was at most 1.4 times it (a layer seen 11 times), in another
+# unit it would be a thousand times: this lies as far from one as from the other. It is never less than half the median.
+_OUTLIERS = 30
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,11 @@ class Origin:
 
 
 def parse_profile(data: bytes) -> LayerProfile:
-    """Raises LaunchFailed where it is no profile, or holds what cannot be."""
+    """Raises LaunchFailed where it is no profile, holds what cannot be, or contradicts itself.
+
+    A name may stand twice (NVIDIA's own tools number such layers), but not with the same time: then its row was doubled. A
+    profile that lacks layers is read: what it says of the others stays true.
+    """
     try:
         rows = msgspec.json.decode(data, type=list[dict[str, Any]])
     except msgspec.DecodeError as error:
@@ -70,19 +84,55 @@ def parse_profile(data: bytes) -> LayerProfile:
     counts = [row["count"] for row in rows if "count" in row and "name" not in row]
     if len(counts) != 1 or not isinstance(counts[0], int) or counts[0] < 1:
         raise _refused("profile", "it does not say over how many inferences it is")
-    layers = []
-    for row in rows:
-        if "name" not in row:
-            continue
-        mean, median = row.get("averageMs"), row.get("medianMs")
-        if not isinstance(row["name"], str) or not _is_time(mean) or not (median is None or _is_time(median)):
-            raise _refused("profile", f"a layer has no time: {str(row)[:200]}")
-        layers.append(LayerTime(row["name"], mean, median))
+    named = [row for row in rows if "name" in row]
+    if len(named) != len(rows) - 1 or len({frozenset(row) for row in named}) > 1:
+        raise _refused("profile", "its layers do not all have the same keys")
+    layers = [_layer_time(row, counts[0]) for row in named]
+    twice = [
+        name
+        for (name, mean), times in Counter((each.name, each.mean_ms) for each in layers).items()
+        if mean and times > 1
+    ]
+    if twice:
+        raise _refused("profile", f"a layer stands twice with the same time: {twice[0][:200]}")
+    _require_shares(named)
     return LayerProfile(counts[0], tuple(layers))
 
 
+def _layer_time(row: dict[str, Any], count: int) -> LayerTime:
+    name, mean, median, total = (row.get(key) for key in ("name", "averageMs", "medianMs", "timeMs"))
+    told = [each for key, each in (("averageMs", mean), ("medianMs", median), ("timeMs", total)) if key in row]
+    if not isinstance(name, str) or not _is_time(mean) or not all(map(_is_time, told)):
+        raise _refused("profile", f"a layer has no time: {str(row)[:200]}")
+    if total is not None and not math.isclose(mean * count, total, rel_tol=_ROUNDING):
+        raise _refused("profile", f"{total} ms are not {count} times {mean} ms: {name[:200]}")
+    if median is not None and not median / 2 <= mean * (1 + _ROUNDING):
+        raise _refused("profile", f"a mean of {mean} ms is too short for a median of {median} ms: {name[:200]}")
+    if median and mean > _OUTLIERS * median:
+        raise _refused("profile", f"a mean of {mean} ms is too long for a median of {median} ms: {name[:200]}")
+    return LayerTime(name, mean, median)
+
+
+def _require_shares(rows: Sequence[dict[str, Any]]) -> None:
+    """The shares of the layers stand to each other as their times do, and are no more than all together."""
+    shares = [row["percentage"] for row in rows if "percentage" in row]
+    if not all(map(_is_time, shares)) or sum(shares) > _ALL_PERCENT:
+        raise _refused("profile", "its percentages are none")
+    per_ms = []
+    for row, share in zip(rows, shares, strict=False):
+        if (row["averageMs"] == 0) != (share == 0):
+            raise _refused("profile", f"{row['averageMs']} ms are not {share} %: {row['name'][:200]}")
+        if share:
+            per_ms.append(share / row["averageMs"])
+    if per_ms and max(per_ms) > min(per_ms) * (1 + _ROUNDING):
+        raise _refused("profile", "its percentages do not fit its times")
+
+
 def parse_layer_info(data: bytes) -> tuple[LayerInfo, ...]:
-    """The file of --exportLayerInfo: names alone without detailed verbosity. Raises LaunchFailed where it is no such file."""
+    """The file of --exportLayerInfo: names alone without detailed verbosity. Raises LaunchFailed where it is no such file.
+
+    Each name once. What a name that stands twice says of itself counts only where it says the same.
+    """
     try:
         document = msgspec.json.decode(data, type=dict[str, Any])
     except msgspec.DecodeError as error:
@@ -90,17 +140,26 @@ def parse_layer_info(data: bytes) -> tuple[LayerInfo, ...]:
     layers = document.get("Layers")
     if not isinstance(layers, list):
         raise _refused("layer information", "it has no Layers")
-    found = []
+    found: dict[str, LayerInfo] = {}
     for layer in layers:
-        if isinstance(layer, str):
-            found.append(LayerInfo(layer, None, ()))
-        elif isinstance(layer, dict) and isinstance(name := layer.get("Name"), str):
-            kind, metadata = layer.get("LayerType"), layer.get("Metadata")
-            nodes = _METADATA.findall(metadata) if isinstance(metadata, str) else []
-            found.append(LayerInfo(name, kind if isinstance(kind, str) else None, tuple(dict.fromkeys(nodes))))
-        else:
-            raise _refused("layer information", f"a layer has no name: {str(layer)[:200]}")
-    return tuple(found)
+        info = _layer_info(layer)
+        known = found.setdefault(info.name, info)
+        found[info.name] = LayerInfo(
+            info.name,
+            known.kind if known.kind == info.kind else None,
+            known.nodes if known.nodes == info.nodes else (),
+        )
+    return tuple(found.values())
+
+
+def _layer_info(layer: object) -> LayerInfo:
+    if isinstance(layer, str):
+        return LayerInfo(layer, None, ())
+    if isinstance(layer, dict) and isinstance(name := layer.get("Name"), str):
+        kind, metadata = layer.get("LayerType"), layer.get("Metadata")
+        nodes = _METADATA.findall(metadata) if isinstance(metadata, str) else []
+        return LayerInfo(name, kind if isinstance(kind, str) else None, tuple(dict.fromkeys(nodes)))
+    raise _refused("layer information", f"a layer has no name: {str(layer)[:200]}")
 
 
 def origin_of(layer: str, info: Mapping[str, LayerInfo], nodes: Collection[str]) -> Origin:

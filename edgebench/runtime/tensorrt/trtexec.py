@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from edgebench.errors import NotInstalled
+from edgebench.errors import DeviceRefused, NotInstalled
 from edgebench.records import Schedule, TensorFile
 from edgebench.records.plan import Option
 from edgebench.runtime.tensorrt.trtexec_output import parse_console
@@ -57,8 +57,8 @@ class Trtexec:
     def build(
         self, onnx: str, engine: str, timing_cache: str, precision: str, options: Mapping[str, Option]
     ) -> list[str]:
-        """Builds and saves an engine, and runs nothing."""
-        words = [self.path, f"--onnx={onnx}", f"--saveEngine={engine}", *self.precision_flags(precision)]
+        """Builds and saves an engine, and runs nothing. Raises DeviceRefused for a DLA that this one does not know."""
+        words = [self.path, f"--onnx={onnx}", f"--saveEngine={engine}", *self._precision(precision, options)]
         if not options["tf32"] and self._has("--noTF32"):
             words.append("--noTF32")
         if self._has("--timingCacheFile"):
@@ -70,21 +70,26 @@ class Trtexec:
             words.append("--profilingVerbosity=detailed")
         elif self._has("--nvtxMode"):
             words.append("--nvtxMode=verbose")
-        words += _unit(options)
+        words += self._unit(options)
         words += [flag for flag in ("--skipInference", "--buildOnly") if self._has(flag)][:1]
         return words
 
-    def precision_flags(self, precision: str) -> list[str]:
+    def _precision(self, precision: str, options: Mapping[str, Option]) -> list[str]:
         """fp16 and int8 are in the artifact itself. Newer versions take the types from it, older ones need leave for each."""
-        if self._has("--stronglyTyped"):
+        if self._strongly_typed(options):
             return ["--stronglyTyped"]
         return [] if precision == "fp32" else [f"--{precision}"]
 
-    def computed(self, precision: str) -> str:
+    def computed(self, precision: str, options: Mapping[str, Option]) -> str:
         """What is computed in: without strong types the builder may fall back to fp32, layer by layer."""
         if precision == "int8":
             return "int8 (where the file is quantised)"
-        return "fp16 (fp32 where faster)" if precision == "fp16" and not self._has("--stronglyTyped") else precision
+        weak = precision == "fp16" and not self._strongly_typed(options)
+        return "fp16 (fp32 where faster)" if weak else precision
+
+    def _strongly_typed(self, options: Mapping[str, Option]) -> bool:
+        # NVIDIA's own examples of a DLA ask for fp16 by its flag; that it takes a strongly typed network is written nowhere.
+        return self._has("--stronglyTyped") and options["dla"] == "off"
 
     def time(self, load: Load, schedule: Schedule, times: str) -> list[str]:
         """Times inferences with CUDA events, transfers apart."""
@@ -121,17 +126,24 @@ class Trtexec:
         ]
 
     def _run(self, load: Load) -> list[str]:
-        # Names in quotes: they may hold colons and commas.
-        inputs = ",".join(f"'{tensor.name}':{tensor.path}" for tensor in load.batch)
-        return [self.path, f"--loadEngine={load.engine}", f"--loadInputs={inputs}", *_unit(load.options)]
+        # No quotes: 8.0 takes them for a part of the name, finds no such input and fills in random numbers. A name may hold
+        # colons without them, as all versions split at the last.
+        inputs = ",".join(f"{tensor.name}:{tensor.path}" for tensor in load.batch)
+        return [self.path, f"--loadEngine={load.engine}", f"--loadInputs={inputs}", *self._unit(load.options)]
+
+    def _unit(self, options: Mapping[str, Option]) -> list[str]:
+        """The DLA where one is asked for; what it cannot compute the GPU does."""
+        if options["dla"] == "off":
+            return []
+        if not self._has("--useDLACore"):
+            raise DeviceRefused(
+                f"trtexec {self.version_text} on the device knows no --useDLACore: it has no DLA",
+                hint="leave --dla out; a Jetson Xavier, Orin NX or AGX Orin has one, with a TensorRT that supports it",
+            )
+        return [f"--useDLACore={options['dla']}", "--allowGPUFallback"]
 
     def _has(self, flag: str) -> bool:
         return flag in self.flags
-
-
-def _unit(options: Mapping[str, Option]) -> list[str]:
-    """The DLA where one is asked for; what it cannot compute the GPU does."""
-    return [] if options["dla"] == "off" else [f"--useDLACore={options['dla']}", "--allowGPUFallback"]
 
 
 def find_trtexec(device: Asked) -> Trtexec:

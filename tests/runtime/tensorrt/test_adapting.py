@@ -70,7 +70,7 @@ def times(compute: tuple[float, ...] = COMPUTE) -> list[dict[str, float]]:
             "computeMs": ms,
             "h2dMs": 0.5,
             "d2hMs": 0.25,
-            "latencyMs": ms,
+            "latencyMs": ms + 0.75,
         }
         for start, ms in zip(STARTS, compute, strict=True)
     ]
@@ -104,6 +104,13 @@ def test_warm_up_counts_apart_and_transfers_are_no_part_of_an_iteration(wrote: A
     assert made.complete and made.of(EndRow)[0].iterations == 6
 
 
+def test_a_file_without_warm_up_as_since_8_5_has_the_same_timed_ones(wrote: Any, tmp_path: Path) -> None:
+    made = adapt(wrote(times=times()[2:]), a_plan(tmp_path, "measure"))
+    [timed], [warm] = made.of(IterationsRow), made.of(WarmupRow)
+    assert warm.iterations_ns == () and warm.settled
+    assert timed.stages == {"net": (5_000_000, 5_000_000, 5_100_000, 5_000_000, 5_100_000, 5_000_000)}
+
+
 def test_the_rows_stand_where_trtexec_ran_and_the_end_counts_them(wrote: Any, tmp_path: Path) -> None:
     made = adapt(wrote(times=times()), a_plan(tmp_path, "measure"))
     assert [type(row).__name__ for row in made.rows] == [
@@ -132,7 +139,11 @@ def test_no_more_iterations_are_kept_than_were_asked_for(wrote: Any, tmp_path: P
 
 
 def test_layers_have_their_median_and_what_they_are(wrote: Any, tmp_path: Path) -> None:
-    profile = [{"count": 6}, {"name": "a", "averageMs": 2.0, "medianMs": 1.5}, {"name": "b", "averageMs": 3.0}]
+    profile = [
+        {"count": 6},
+        {"name": "a", "averageMs": 2.0, "medianMs": 1.5},
+        {"name": "b", "averageMs": 3.0, "medianMs": 3.0},
+    ]
     layers = {"Layers": [{"Name": "a", "LayerType": "CaskConvolution"}, "b"]}
     [row] = adapt(wrote(times=times(), profile=profile, layers=layers), a_plan(tmp_path, "profile")).of(LayersRow)
     assert [(each.name, each.op, each.times_ns) for each in row.layers] == [

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from edgebench.errors import NotInstalled
+from edgebench.errors import DeviceRefused, NotInstalled
 from edgebench.records import Schedule, TensorFile
 from edgebench.runtime.tensorrt.trtexec import Load, Trtexec, found
 
 OLD = frozenset(
-    {"--onnx", "--fp16", "--noTF32", "--workspace", "--loadEngine", "--buildOnly", "--nvtxMode", "--exportTimes"}
+    {
+        *("--onnx", "--fp16", "--noTF32", "--workspace", "--loadEngine", "--buildOnly", "--nvtxMode", "--exportTimes"),
+        *("--useDLACore", "--allowGPUFallback"),
+    }
 )
 NEW = frozenset(
     {
         *("--onnx", "--fp16", "--noTF32", "--memPoolSize", "--loadEngine", "--skipInference", "--stronglyTyped"),
-        *("--profilingVerbosity", "--timingCacheFile", "--exportLayerInfo"),
+        *("--profilingVerbosity", "--timingCacheFile", "--exportLayerInfo", "--useDLACore", "--allowGPUFallback"),
     }
 )
-# Precision flags are gone, types come from the file alone.
-NEWEST = NEW - {"--fp16"}
+# Precision flags are gone, types come from the file alone; 11.0 has no DLA.
+NEWEST = NEW - {"--fp16", "--useDLACore", "--allowGPUFallback"}
 OPTIONS = {"tf32": False, "dla": "off"}
 BATCH = (TensorFile(name="images:0", shape=(1, 3, 8, 8), dtype="float32", path="/there/in0"),)
 
@@ -60,14 +63,14 @@ def test_an_old_builder_gets_room_to_work_in_and_no_version_runs_what_it_builds(
 
 
 def test_what_is_computed_in_is_said_where_the_builder_may_choose():
-    assert Trtexec("/t", (8, 0, 1), OLD).computed("fp16") == "fp16 (fp32 where faster)"
-    assert Trtexec("/t", (10, 3, 0), NEW).computed("fp16") == "fp16"
-    assert Trtexec("/t", (8, 0, 1), OLD).computed("fp32") == "fp32"
+    assert Trtexec("/t", (8, 0, 1), OLD).computed("fp16", OPTIONS) == "fp16 (fp32 where faster)"
+    assert Trtexec("/t", (10, 3, 0), NEW).computed("fp16", OPTIONS) == "fp16"
+    assert Trtexec("/t", (8, 0, 1), OLD).computed("fp32", OPTIONS) == "fp32"
 
 
-def test_inputs_are_named_in_quotes_as_names_may_hold_colons():
+def test_inputs_are_named_without_quotes_which_8_0_takes_for_a_part_of_the_name():
     words = Trtexec("/t", (10, 3, 0), NEW).verify(Load("/e", BATCH, OPTIONS), "/out.json")
-    assert "--loadInputs='images:0':/there/in0" in words
+    assert "--loadInputs=images:0:/there/in0" in words
     assert "--iterations=1" in words and "--exportOutput=/out.json" in words
 
 
@@ -88,6 +91,15 @@ def test_a_dla_is_named_when_the_engine_is_built_and_when_it_runs():
     ):
         assert "--useDLACore=1" in words and "--allowGPUFallback" in words
     assert not any("DLA" in word for word in built(NEW, "fp16"))
+    words = trtexec.build("/m.onnx", "/m.engine", "/cache", "fp16", options)
+    assert "--fp16" in words and "--stronglyTyped" not in words
+    assert trtexec.computed("fp16", options) == "fp16 (fp32 where faster)"
+
+
+def test_a_dla_is_refused_where_its_help_has_none():
+    with pytest.raises(DeviceRefused, match=r"trtexec 11\.0\.0 .*no DLA") as caught:
+        Trtexec("/t", (11, 0, 0), NEWEST).build("/m.onnx", "/e", "/cache", "fp16", OPTIONS | {"dla": 0})
+    assert "leave --dla out" in caught.value.hint
 
 
 def test_a_name_with_a_build_number_behind_it_is_read():
