@@ -234,6 +234,41 @@ def test_a_board_that_hangs_is_noticed_within_ten_seconds_whatever_is_under_way(
             assert said(channel, "echo back") == "back\n"
 
 
+def test_a_board_that_hangs_before_it_is_connected_is_noticed_within_ten_seconds(board):
+    board.freeze()
+    begun_s = time.monotonic()
+    with pytest.raises(DeviceNotFound):
+        SshChannel.open(NAME)
+    assert time.monotonic() - begun_s < 10.0
+    board.freeze(frozen=False)
+    with opened() as channel:
+        assert said(channel, "echo back") == "back\n"
+
+
+def test_an_agents_key_is_used(board, tmp_path, monkeypatch):
+    """A real ssh-agent holds the key, and no file of it is named."""
+    socket = tmp_path / "agent"
+    with subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL) as agent:
+        try:
+            eventually(socket.exists, "the agent listens")
+            monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+            add = ["ssh-add", "-q", str(board.folder / "user_key")]
+            subprocess.run(add, check=True, timeout=20, stderr=subprocess.DEVNULL)
+            lines = board.config.read_text().splitlines()
+            kept = [line for line in lines if not line.strip().startswith("Identit")]
+            (tmp_path / "config").write_text("\n".join(kept) + "\n")
+            monkeypatch.setenv(CONFIGURATION, str(tmp_path / "config"))
+            # Not the files of whoever runs the tests.
+            monkeypatch.setenv("HOME", str(tmp_path))
+            with opened() as channel:
+                assert said(channel, "echo in") == "in\n"
+            subprocess.run(["ssh-add", "-q", "-D"], check=True, timeout=20, stderr=subprocess.DEVNULL)
+            with pytest.raises(DeviceUnauthorized):
+                SshChannel.open(NAME)
+        finally:
+            agent.terminate()
+
+
 def test_start_up_files_that_talk_become_part_of_no_command_and_no_file(board, tmp_path):
     """As those of a login shell may, though nobody reads them."""
     serve(board, 'ForceCommand echo Welcome to your board; eval "$SSH_ORIGINAL_COMMAND"')
