@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median, median_high, median_low
 
-from edgebench.analyze.telemetry import busy_gpu_mhz
+from edgebench.analyze.telemetry import busy_gpu_mhz, sensors_share
 from edgebench.device.zones import place_of
 from edgebench.records import (
     CanaryReference,
@@ -104,6 +104,7 @@ def judge(trace: Trace, plan: Plan, reference: CanaryReference | None, limits: L
         *_placement(trace, plan),
         *_canaries(trace, reference, limits),
         *_telemetry(trace, plan, limits),
+        *_own_cost(trace, limits),
         *_accelerator(trace, limits),
         *_suspend(trace, limits),
         *_warmup(trace),
@@ -248,15 +249,20 @@ def _accelerated(trace: Trace) -> bool:
     return any(load.computed_on == "accelerator" for load in trace.of(LoadRow))
 
 
+def _own_cost(trace: Trace, limits: Limits) -> Iterator[Finding]:
+    """What looking at the device took of it."""
+    costs = [(row.name, row.cost_share) for row in trace.of(MonitorRow)]
+    share = sensors_share(trace)
+    for name, cost in [*costs, *([("reading sensors", share)] if share is not None else [])]:
+        if cost > limits.monitor_suspect:
+            yield "SUSPECT", f"{name} took {cost:.1%} of a core (limit {limits.monitor_suspect:.0%})"
+
+
 def _accelerator(trace: Trace, limits: Limits) -> Iterator[Finding]:
     """Where something else than the cores computed, the canaries on these say little of it: its own clock has to."""
-    monitors = trace.of(MonitorRow)
-    for row in monitors:
-        if row.cost_share > limits.monitor_suspect:
-            yield "SUSPECT", f"{row.name} took {row.cost_share:.1%} of a core (limit {limits.monitor_suspect:.0%})"
     if not _accelerated(trace):
         return
-    loaded = [mhz for row in monitors for mhz in busy_gpu_mhz(row)]
+    loaded = [mhz for row in trace.of(MonitorRow) for mhz in busy_gpu_mhz(row)]
     if not loaded:
         yield "SUSPECT", "nothing told the GPU's clock while it computed: whether it was throttled is not known"
         return

@@ -8,7 +8,7 @@ from statistics import median
 
 from edgebench.analyze.statistics import ranks
 from edgebench.analyze.summary import summarize
-from edgebench.analyze.telemetry import busy_gpu_mhz
+from edgebench.analyze.telemetry import busy_gpu_mhz, sensors_share
 from edgebench.records import (
     CanaryRow,
     IterationsRow,
@@ -18,7 +18,6 @@ from edgebench.records import (
     Result,
     ResultLayer,
     RunRecord,
-    SensorsRow,
     Series,
     Trace,
 )
@@ -117,9 +116,8 @@ def _monitor(used: Sequence[Trace]) -> Monitored | None:
 
 
 def _telemetry_share(used: Sequence[Trace]) -> float | None:
-    """Of one core. Without a core of its own the agent reads between two blocks only, when nothing is timed."""
-    rows = [row for trace in used for row in trace.of(SensorsRow) if row.cores and row.read_cost_ns]
-    return max((sum(row.read_cost_ns.values()) / (row.period_ms * 1e6) for row in rows), default=None)
+    shares = [share for trace in used if (share := sensors_share(trace)) is not None]
+    return max(shares, default=None)
 
 
 def _transfers_ms(used: Sequence[Trace]) -> dict[str, float]:

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from edgebench.measure.validity import Judgement, judge, judge_conditions, limits_of
-from edgebench.records import DeviceState, ErrorRow, LoadRow, MonitorRow, Plan, ThermalState, Trace
+from edgebench.records import DeviceState, ErrorRow, LoadRow, MonitorRow, Plan, SensorsRow, ThermalState, Trace
 from tests.measure.fakes import FACTS, REFERENCE, canaries, telemetry, trace
 
 PLAN = Plan(
@@ -94,6 +94,18 @@ def test_waiting_for_a_gpu_is_no_disturbance_where_its_clock_stood() -> None:
 def test_a_gpu_that_was_throttled_or_not_seen_is_suspect(planted: dict[str, Any], words: str) -> None:
     judgement = judge(on_gpu(**planted), PLAN, REFERENCE)
     assert judgement.validity == "SUSPECT" and any(words in reason for reason in judgement.reasons)
+
+
+def test_sensors_that_cost_too_much_are_a_disturbance() -> None:
+    def read(cost_ns: int) -> Trace:
+        return trace(
+            rows=[
+                SensorsRow(t_ns=0, period_ms=500, cores=(0,), read_cost_ns={"temperature zone0": cost_ns}, left_out=())
+            ]
+        )
+
+    assert judge(read(4_000_000), PLAN, REFERENCE).validity == "VALID"
+    assert judge(read(6_000_000), PLAN, REFERENCE).reasons == ("reading sensors took 1.2% of a core (limit 1%)",)
 
 
 def test_waiting_is_a_disturbance_where_the_cores_compute() -> None:
