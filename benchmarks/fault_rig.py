@@ -36,8 +36,6 @@ LEAVE_BOUND_S = 15.0
 LOOKS, LOOK_S = 5, 0.3
 # A run is over in less once it has printed its results.
 LATE_S = 0.5
-# A signal before it meets Python alone, which is still looking for edgebench.
-_STARTED_S = 0.5
 RUN_BOUND_S = 400.0
 DOCUMENTED = (0, 1, 5, 6, 130)
 _TOLD = re.compile(r"^\S+: \d+ of \d+, [\d.]+ ms", re.MULTILINE)
@@ -161,7 +159,7 @@ class Rig:
         runs = self._runs / f"{number:04d}"
         begin_s = time.monotonic()
         process = self.start(case, runs, "--launches", "2", "--no-wait")
-        row.at_s = max(case.at * self.undisturbed_s, _STARTED_S if case.signals else 0.0)
+        row.at_s = case.at * self.undisturbed_s
         since_ns, in_time = self._inject(case, process, row.at_s)
         injected_s = time.monotonic()
         status, said = self.finish(process)
