@@ -76,7 +76,7 @@ def measure(folder: Path, launches: int, only: str) -> None:
         process = competitor(name, cores, every) if name else None
         try:
             launched = launch(
-                ready.subjects[0], replace(at, gate=None), Schedule(), kind="measure", series=0, index=index, session=0
+                ready.subjects[0], replace(at, gate=None), Schedule(), kind="measure", lane="0", index=index, session=0
             )
         finally:
             if process is not None:

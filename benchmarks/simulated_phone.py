@@ -132,7 +132,7 @@ class SimulatedPhone:
     def launch(self, subject: Subject, schedule: Schedule, *, index: int, gate: Gate | None = None) -> Launched:
         """One launch, as in a run: gate where there is one, then launched and judged."""
         at = replace(self.at, gate=gate)
-        return launch(subject, at, schedule, kind="measure", series=0, index=index, session=0)
+        return launch(subject, at, schedule, kind="measure", lane="0", index=index, session=0)
 
     def state(self) -> ThermalState:
         """The truth now, as the thermal model takes it: its governors as deep as they are, about to look."""

@@ -69,13 +69,28 @@ class LaunchFinished:
 
 
 @dataclass(frozen=True)
+class PairFinished:
+    """One launch of a pair ended and was judged, as LaunchFinished says it; ``ratio`` is the second's time by the first's."""
+
+    series: str
+    index: int
+    planned: int
+    validity: str
+    reasons: tuple[str, ...]
+    ratio: float | None
+    running_ratio: float | None
+    running_ci: tuple[float, float] | None
+    device: str
+
+
+@dataclass(frozen=True)
 class Note:
     """Something the person should know; not an error."""
 
     text: str
 
 
-Event = StageStarted | StageFinished | Progressed | Waiting | LaunchStarted | LaunchFinished | Note
+Event = StageStarted | StageFinished | Progressed | Waiting | LaunchStarted | LaunchFinished | PairFinished | Note
 Emit = Callable[[Event], None]
 
 

@@ -7,12 +7,12 @@ in the caches.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
 
 from edgebench.analyze.statistics import CONFIDENCE, half_width, location_interval
-from edgebench.records import IterationsRow, Trace
+from edgebench.records import IterationsRow, Pair, Trace
 
 # Both artifacts in either order: A B B A.
 _ROUNDS = 2
@@ -63,10 +63,33 @@ def pair_launch(trace: Trace, *, swapped: bool) -> PairLaunch:
     return PairLaunch(sign * median(logs), sign * solo)
 
 
+def tells_ratio(trace: Trace) -> bool:
+    """Whether ``pair_launch`` takes it."""
+    try:
+        pair_launch(trace, swapped=False)
+    except ValueError:
+        return False
+    return True
+
+
+def pair_launches(pair: Pair, traces: Mapping[int, Trace]) -> list[PairLaunch]:
+    """What each used launch of a pair says, in order; ``traces`` are those that could be read, by launch index."""
+    return [
+        pair_launch(traces[launch.index], swapped=launch.swapped)
+        for launch in pair.launches
+        if launch.used and launch.index in traces
+    ]
+
+
 def _turn_log_ratios(first: Sequence[int], second: Sequence[int]) -> list[float]:
     """One for every two rounds, A B and B A: who comes after the other is slower, and a drift that is steady cancels out."""
     starts = range(0, len(first) - _ROUNDS + 1, _ROUNDS)
     return [math.log(sum(second[at : at + _ROUNDS]) / sum(first[at : at + _ROUNDS])) for at in starts]
+
+
+def alternating_log_ratios(first_ms: Sequence[float], second_ms: Sequence[float]) -> list[float]:
+    """Of two series whose launches were dealt in turns: each of one against that of the other which came about when it did."""
+    return [math.log(second / first) for first, second in zip(first_ms, second_ms, strict=False)]
 
 
 def ratio_of(log_ratios: Sequence[float], error: float = 1.0 - CONFIDENCE) -> Ratio:

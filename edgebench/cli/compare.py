@@ -32,17 +32,25 @@ if TYPE_CHECKING:
 @click.command("compare")
 @click.argument("names", nargs=-1, required=True, shell_complete=complete_models)
 @measuring_options
+@click.option(
+    "--unpaired", is_flag=True, help="Do not time them in turns in one process: compare launches that alternate."
+)
 @click.option("--format", "format_name", type=click.Choice(FORMATS), default="github", show_default=True)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write a Markdown page here.")
 @json_option
-def command(names: tuple[str, ...], flags: MeasuringFlags, format_name: str, out: Path | None, as_json: bool) -> int:
+def command(
+    names: tuple[str, ...], flags: MeasuringFlags, unpaired: bool, format_name: str, out: Path | None, as_json: bool
+) -> int:
     """Rank models, or runs measured earlier, in one table. NAMES are all models or all runs.
 
-    Models are measured now, their launches dealt round-robin so that all of them see the same hours. Rows whose intervals
-    overlap share a rank. Fields of the identity cards that differ are named below the table.
+    Models are measured now, their launches dealt round-robin so that all of them see the same hours. Beside, each is held
+    against the first: timed in turns in one process where that is sound (one runtime with the same options; ONNX Runtime on one
+    thread, ncnn on any), which tells ratios that no latency by itself could; else by launches that alternate, and the table
+    says so. Rows whose intervals overlap share a rank. Fields of the identity cards that differ are named below the table.
 
     \b
     edgebench compare mobileone_s0 mobilenetv3_large repvit_m0_9
+    edgebench compare old.onnx new.onnx --ci 0.5%
     edgebench compare mobileone resnet50 --runtime ncnn --format csv > table.csv
     edgebench compare last 20261122-171500-mobileone_s0-3f9a --out comparison.md
     """
@@ -50,7 +58,7 @@ def command(names: tuple[str, ...], flags: MeasuringFlags, format_name: str, out
     from edgebench.report.results import ranked
     from edgebench.report.tables import comparison_document, comparison_table
 
-    runs = _stored(names, flags) or [_measured(names, flags)]
+    runs = _stored(names, flags) or [_measured(names, flags, unpaired=unpaired)]
     results = ranked([result for store, record in runs for result in results_from(store, record)])
     not_measured = tuple(failure for _, record in runs for failure in record.not_measured)
     if out is not None:
@@ -82,10 +90,11 @@ def _stored(names: tuple[str, ...], flags: MeasuringFlags) -> list[Run] | None:
     return None
 
 
-def _measured(names: tuple[str, ...], flags: MeasuringFlags) -> Run:
+def _measured(names: tuple[str, ...], flags: MeasuringFlags, *, unpaired: bool) -> Run:
     from edgebench.measure.measuring import measure
 
     with progress() as emit, bench_of(names, flags, emit) as bench:
-        store, record = measure(request_of(names, flags, bench), order_of(flags, profile=False), bench)
+        order = order_of(flags, profile=False, paired=not unpaired)
+        store, record = measure(request_of(names, flags, bench), order, bench)
     stderr_console().print(f"saved: {store.folder}", markup=False, soft_wrap=True)
     return store, record

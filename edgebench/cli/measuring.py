@@ -83,7 +83,7 @@ def request_of(models: tuple[str, ...], flags: MeasuringFlags, bench: Bench) -> 
     )
 
 
-def order_of(flags: MeasuringFlags, *, profile: bool) -> Order:
+def order_of(flags: MeasuringFlags, *, profile: bool, paired: bool | None = None) -> Order:
     """How long to go on. Without --ci there is one look, at the cap, so that its interval pays for no other."""
     cap = flags.launches or (LOOKS[-1] if flags.ci else DEFAULT_LAUNCHES)
     return Order(
@@ -99,6 +99,7 @@ def order_of(flags: MeasuringFlags, *, profile: bool) -> Order:
         schedule=Schedule(),
         runs_dir=flags.runs_dir,
         command=this_command(),
+        paired=paired,
     )
 
 
@@ -111,7 +112,8 @@ def results_from(store: RunStore, record: RunRecord) -> list[Result]:
     """The results of a run, from its traces."""
     from edgebench.report.results import results_of
 
-    return results_of(record, [store.traces(series) for series in record.series])
+    traces = [store.traces(series) for series in record.series]
+    return results_of(record, traces, [store.traces(pair) for pair in record.pairs])
 
 
 def print_results(

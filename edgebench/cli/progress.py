@@ -14,6 +14,7 @@ from edgebench.events import (
     LaunchFinished,
     LaunchStarted,
     Note,
+    PairFinished,
     Progressed,
     StageFinished,
     StageStarted,
@@ -82,7 +83,7 @@ class _Live:
         text = _text(event)
         if isinstance(event, StageFinished | Note):
             self._console.print(text, markup=False)
-        elif isinstance(event, LaunchFinished):
+        elif isinstance(event, LaunchFinished | PairFinished):
             self._running[event.series] = text
             if event.validity != "VALID":
                 self._console.print(text, markup=False)
@@ -109,18 +110,22 @@ def _text(event: Event) -> str:
             return f"waiting: {reason} ({waited_s:.0f} of at most {limit_s:.0f} s)"
         case LaunchStarted(series, index, planned):
             return f"{series}: launch {index} of {planned} ..."
-        case LaunchFinished():
+        case LaunchFinished() | PairFinished():
             return _launch_text(event)
         case Note(text):
             return f"note: {text}"
 
 
-def _launch_text(event: LaunchFinished) -> str:
+def _launch_text(event: LaunchFinished | PairFinished) -> str:
     text = f"{event.series}: {event.index} of {event.planned}"
-    if event.median_ms is not None:
-        text += f", {milliseconds(event.median_ms)} ms"
-    if event.running_median_ms is not None and event.running_ci95_ms is not None:
-        text += f", median {milliseconds(event.running_median_ms)} ms ± {half_width(event.running_ci95_ms):.1%}"
+    if isinstance(event, PairFinished):
+        text += f", {event.ratio:.4f} x" if event.ratio is not None else ""
+        if event.running_ratio is not None and event.running_ci is not None:
+            text += f", so far {event.running_ratio:.4f} x ± {half_width(event.running_ci):.1%}"
+    else:
+        text += f", {milliseconds(event.median_ms)} ms" if event.median_ms is not None else ""
+        if event.running_median_ms is not None and event.running_ci95_ms is not None:
+            text += f", median {milliseconds(event.running_median_ms)} ms ± {half_width(event.running_ci95_ms):.1%}"
     if event.device:
         text += f" ({event.device})"
     if event.validity != "VALID":

@@ -9,6 +9,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from edgebench.analyze.pairs import tells_ratio
 from edgebench.errors import LaunchFailed
 from edgebench.events import Emit
 from edgebench.measure.clock import Clock
@@ -75,18 +76,23 @@ def launch(
     at: Surroundings,
     schedule: Schedule,
     *,
-    kind: Literal["measure", "profile"],
-    series: int,
+    kind: Literal["measure", "profile", "pair"],
+    lane: str,
     index: int,
     session: int,
     gate_at_most_s: float | None = None,
+    second: Subject | None = None,
+    swapped: bool = False,
 ) -> Launched:
     """Builds what it loads, waits at the gate, launches, judges. A launch that fails is returned as FAILED, not raised.
 
-    Raises what is no matter of one launch: an engine that cannot be built, a lost device, a full disk, a missing runtime.
+    ``lane`` is the series' number, or the pair's name; a pair has a ``second`` subject, which is loaded first where it is
+    ``swapped``. Raises what is no matter of one launch: an engine that cannot be built, a lost device, a full disk, a missing
+    runtime.
     """
-    folder = at.store.launch_folder(series, index)
-    plan = _plan(subject, at, schedule, kind, f"{series}-{index}", folder)
+    folder = at.store.launch_folder(lane, index)
+    subjects = [subject] if second is None else [second, subject] if swapped else [subject, second]
+    plan = _plan(subjects, at, schedule, kind, f"{lane}-{index}", folder)
     # Before the gate: minutes of building leave the device warm.
     at.launcher.build(plan)
     outcome = at.gate.wait(gate_at_most_s) if at.gate else GateOutcome(True, 0.0, "", at.thermometer())
@@ -98,7 +104,9 @@ def launch(
     except LaunchFailed as failure:
         judgement = Judgement("FAILED", (failure.message,))
     else:
-        judgement = judge(trace, plan, at.reference, at.limits) if kind == "measure" else judge_profile(trace)
+        judgement = judge_profile(trace) if kind == "profile" else judge(trace, plan, at.reference, at.limits)
+        if kind == "pair" and judgement.validity != "FAILED" and not tells_ratio(trace):
+            judgement = Judgement("FAILED", ("the launch timed no whole turn",))
         judgement = judge_conditions(judgement, state, outcome.thermal, at.limits)
     if not outcome.passed:
         judgement = judgement.lowered(f"the gate {outcome}")
@@ -115,23 +123,26 @@ def launch(
         reasons=judgement.reasons,
         state=state,
         thermal=outcome.thermal,
+        swapped=swapped,
     )
     return Launched(record, trace)
 
 
 def _plan(
-    subject: Subject,
+    subjects: Sequence[Subject],
     at: Surroundings,
     schedule: Schedule,
-    kind: Literal["measure", "profile"],
+    kind: Literal["measure", "profile", "pair"],
     plan_id: str,
     folder: Path,
 ) -> Plan:
+    # All that is not the artifact is alike in a pair.
+    subject = subjects[0]
     return Plan(
         plan_id=plan_id,
         mode=kind,
         runtime=subject.runtime.name,
-        artifacts=(subject.planned,),
+        artifacts=tuple(each.planned for each in subjects),
         options=dict(subject.options),
         threads=subject.threads,
         cores=subject.cores,

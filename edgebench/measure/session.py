@@ -6,24 +6,48 @@ and its interval would be too narrow. The order within a round is drawn anew eac
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from edgebench.analyze.statistics import half_width
+from edgebench.analyze.pairs import pair_launch, pair_launches, ratio_of
+from edgebench.analyze.statistics import error_at_look, half_width
 from edgebench.analyze.summary import launch_median_ms, summarize
 from edgebench.errors import Interrupted
-from edgebench.events import LaunchFinished, LaunchStarted, Note, StageFinished, StageStarted, Waiting
+from edgebench.events import LaunchFinished, LaunchStarted, Note, PairFinished, StageFinished, StageStarted, Waiting
 from edgebench.measure.launching import Launched, Subject, Surroundings, completed_identity, launch, with_conditions
 from edgebench.measure.validity import canary_ratios
-from edgebench.records import CanaryReference, CanaryRow, LayersRow, RunRecord, Series, TelemetryRow, Trace
+from edgebench.records import (
+    CanaryReference,
+    CanaryRow,
+    LaunchRecord,
+    LayersRow,
+    Pair,
+    RunRecord,
+    Series,
+    TelemetryRow,
+    Trace,
+)
 
 # A series that fails this often in a row will not heal by being repeated.
 FAILURES_MAX = 3
 # How often the pause between two sessions tells how long it still is.
 PAUSE_STEP_S = 5.0
+
+
+@dataclass(frozen=True)
+class _Lane:
+    """What launches are dealt to: a series of the run, or a pair of two."""
+
+    index: int
+    paired: bool = False
+
+    def __str__(self) -> str:
+        return f"pair{self.index}" if self.paired else str(self.index)
 
 
 class Session:
@@ -35,6 +59,10 @@ class Session:
         self._at = at
         self._order = random.Random(record.run_id)  # noqa: S311  (an order, not a secret; the id makes it repeatable)
         self._traces: list[dict[int, Trace]] = [dict(at.store.traces(series)) for series in record.series]
+        self._pair_traces: list[dict[int, Trace]] = [dict(at.store.traces(pair)) for pair in record.pairs]
+        alone = [_Lane(index) for index in range(len(record.series))]
+        paired = [_Lane(index, paired=True) for index, pair in enumerate(record.pairs) if pair.unpaired is None]
+        self._lanes = (*alone, *paired)
         self._deadline_s: float | None = None
 
     def run(self) -> RunRecord:
@@ -67,60 +95,114 @@ class Session:
         return self.record
 
     def _measure(self, number: int) -> None:
-        while active := [index for index in range(len(self.record.series)) if self._wants_more(index, number)]:
+        while active := [lane for lane in self._lanes if self._wants_more(lane, number)]:
             self._order.shuffle(active)
-            for index in active:
+            for lane in active:
                 if self._out_of_time():
                     self._at.emit(Note("--max-time is over: stopping with what was measured"))
                     return
-                self._launch(index, number)
+                self._launch_pair(lane, number) if lane.paired else self._launch(lane, number)
 
-    def _wants_more(self, index: int, number: int) -> bool:
+    def _launches(self, lane: _Lane) -> tuple[LaunchRecord, ...]:
+        return self.record.pairs[lane.index].launches if lane.paired else self.record.series[lane.index].launches
+
+    def _wants_more(self, lane: _Lane, number: int) -> bool:
         policy = self.record.policy
-        mine = [it for it in self.record.series[index].launches if it.kind == "measure" and it.session == number]
+        mine = [it for it in self._launches(lane) if it.kind != "profile" and it.session == number]
         used = sum(it.used for it in mine)
         cap = policy.looks[-1]
         if used >= cap or len(mine) >= cap * (1.0 + policy.replace_at_most):
             return False
         if len(mine) >= FAILURES_MAX and all(it.validity == "FAILED" for it in mine[-FAILURES_MAX:]):
             return False
-        return used not in policy.looks or not self._narrow_enough(index)
+        return used not in policy.looks or not self._narrow_enough(lane)
 
-    def _narrow_enough(self, index: int) -> bool:
+    def _narrow_enough(self, lane: _Lane) -> bool:
         target = self.record.policy.ci_target
         if target is None:
             return False
-        interval = summarize(self.record.series[index], self._traces[index], self.record.policy).ci95_ms
+        if lane.paired:
+            interval = self._ratio_so_far(lane)[1]
+        else:
+            interval = summarize(self.record.series[lane.index], self._traces[lane.index], self.record.policy).ci95_ms
         return interval is not None and half_width(interval) <= target
 
-    def _launch(self, index: int, number: int) -> None:
-        series = self.record.series[index]
-        planned = self.record.policy.looks[-1] * self.record.policy.sessions
+    def _ratio_so_far(self, lane: _Lane) -> tuple[float | None, tuple[float, float] | None]:
+        told = pair_launches(self.record.pairs[lane.index], self._pair_traces[lane.index])
+        if not told:
+            return None, None
+        ratio = ratio_of([each.log_ratio for each in told], error_at_look(self.record.policy.looks, len(told)))
+        return ratio.ratio, ratio.ci
+
+    def _planned(self) -> int:
+        return self.record.policy.looks[-1] * self.record.policy.sessions
+
+    def _launch(self, lane: _Lane, number: int) -> None:
+        series = self.record.series[lane.index]
         used = sum(it.used for it in series.launches if it.kind == "measure")
-        self._at.emit(LaunchStarted(series.label, used + 1, planned))
+        self._at.emit(LaunchStarted(series.label, used + 1, self._planned()))
         launched = launch(
-            self._subjects[index],
+            self._subjects[lane.index],
             self._at,
             self.record.schedule,
             kind="measure",
-            series=index,
+            lane=str(lane),
             index=len(series.launches),
             session=number,
             gate_at_most_s=self._left_s(),
         )
-        self._keep(index, launched)
+        self._keep(lane.index, launched)
         record, trace = launched.record, launched.trace
-        summary = summarize(self.record.series[index], self._traces[index], self.record.policy)
+        summary = summarize(self.record.series[lane.index], self._traces[lane.index], self.record.policy)
         self._at.emit(
             LaunchFinished(
                 series=series.label,
                 index=summary.launches,
-                planned=planned,
+                planned=self._planned(),
                 validity=record.validity,
                 reasons=record.reasons,
                 median_ms=launch_median_ms(trace) if trace is not None and record.validity != "FAILED" else None,
                 running_median_ms=summary.median_ms,
                 running_ci95_ms=summary.ci95_ms,
+                device=_device_text(trace, self._at.reference),
+            )
+        )
+
+    def _launch_pair(self, lane: _Lane, number: int) -> None:
+        pair = self.record.pairs[lane.index]
+        label = f"{self.record.series[pair.second].label} by {self.record.series[pair.first].label}"
+        used = sum(it.used for it in pair.launches)
+        self._at.emit(LaunchStarted(label, used + 1, self._planned()))
+        launched = launch(
+            self._subjects[pair.first],
+            self._at,
+            self.record.schedule,
+            kind="pair",
+            lane=str(lane),
+            index=len(pair.launches),
+            session=number,
+            gate_at_most_s=self._left_s(),
+            second=self._subjects[pair.second],
+            swapped=self._order.random() < 0.5,
+        )
+        record, trace = launched.record, launched.trace
+        if trace is not None:
+            self._pair_traces[lane.index][record.index] = trace
+        every = list(self.record.pairs)
+        every[lane.index] = replace(pair, launches=(*pair.launches, record))
+        self._save(pairs=tuple(every))
+        told = pair_launch(trace, swapped=record.swapped) if trace is not None and record.validity != "FAILED" else None
+        ratio, interval = self._ratio_so_far(lane)
+        self._at.emit(
+            PairFinished(
+                series=label,
+                index=sum(it.used for it in every[lane.index].launches),
+                planned=self._planned(),
+                validity=record.validity,
+                reasons=record.reasons,
+                ratio=math.exp(told.log_ratio) if told is not None else None,
+                running_ratio=ratio,
+                running_ci=interval,
                 device=_device_text(trace, self._at.reference),
             )
         )
@@ -141,7 +223,7 @@ class Session:
             self._at,
             self.record.schedule,
             kind="profile",
-            series=index,
+            lane=str(index),
             index=len(series.launches),
             session=0,
             gate_at_most_s=self._left_s(),
@@ -176,12 +258,12 @@ class Session:
         self.record = replace(self.record, series=tuple(every))
         self._at.store.save(self.record)
 
-    def _save(self, **changes: str | None) -> None:
+    def _save(self, **changes: str | tuple[Pair, ...] | None) -> None:
         self.record = replace(self.record, **changes)
         self._at.store.save(self.record)
 
     def _begun(self, number: int) -> bool:
-        return any(it.session == number for series in self.record.series for it in series.launches)
+        return any(it.session == number for lane in self._lanes for it in self._launches(lane))
 
     def _pause(self, number: int) -> None:
         """Lets the gap between two sessions pass: what varies between sessions varies slowly."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edgebench.errors import UnknownName, UsageError
 from edgebench.files import full_disk_is_said, write_atomic
-from edgebench.records import RunRecord, Series, Trace
+from edgebench.records import Pair, RunRecord, Series, Trace
 from edgebench.records.codec import encode
 from edgebench.records.migrate import decode_versioned, decode_versioned_trace
 
@@ -56,9 +56,9 @@ class RunStore:
                 ) from None
             yield
 
-    def launch_folder(self, series: int, index: int) -> Path:
-        """Makes the folder of one launch. Raises NoSpace."""
-        return self._made(self.folder / "launches" / f"{series:02d}-{index:03d}")
+    def launch_folder(self, lane: str, index: int) -> Path:
+        """Makes the folder of one launch of a series, by its number, or of a pair, such as *pair0*. Raises NoSpace."""
+        return self._made(self.folder / "launches" / f"{lane:0>2}-{index:03d}")
 
     def canary_folder(self) -> Path:
         """Makes the folder in which the canaries are probed. It stays: what a failed probe said is there. Raises NoSpace."""
@@ -73,11 +73,11 @@ class RunStore:
         """``path`` as run.json names it."""
         return path.resolve().relative_to(self.folder.resolve()).as_posix()
 
-    def traces(self, series: Series) -> Mapping[int, Trace]:
-        """The traces of a series' launches by launch index; failed ones are left out. Raises InvalidFile."""
+    def traces(self, of: Series | Pair) -> Mapping[int, Trace]:
+        """The traces of its launches by launch index; failed ones are left out. Raises InvalidFile."""
         return {
             launch.index: decode_versioned_trace((self.folder / launch.trace).read_bytes(), path=launch.trace)
-            for launch in series.launches
+            for launch in of.launches
             if launch.validity != "FAILED" and launch.trace is not None and (self.folder / launch.trace).is_file()
         }
 

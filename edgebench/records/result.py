@@ -54,8 +54,12 @@ class Result(Record, frozen=True, kw_only=True):
     that was used; ``clock_ghz`` the lowest and highest clock by the canaries of those launches. ``telemetry_share`` is what
     reading the device's sensors beside the timed work took of one core, the worst launch's by the cost of each read; null where
     nothing was read beside it. ``transfers_ms`` are medians of the copies to and from an accelerator, which are no part of
-    ``median_ms``. ``device`` is what was found, ``target`` what was
-    asked for. Only a comparison sets ``rank``; results that the measurements cannot separate share one.
+    ``median_ms``. ``device`` is what was found, ``target`` what was asked for. Only a comparison sets ``rank``; results that
+    the measurements cannot separate share one.
+
+    ``ratio`` is this latency by that of ``ratio_to``, the comparison's first, where they were compared in one run: the median
+    over launches. ``ratio_ci95`` is its interval; several of a run err together as often as one (Holm 1979). ``design`` is
+    *paired* where both were timed in turns in one process, else *alternating*, with the reason.
     """
 
     run_id: str
@@ -101,6 +105,10 @@ class Result(Record, frozen=True, kw_only=True):
     attributed_share: float | None = None
     layout_share: float | None = None
     published: tuple[PublishedFigure, ...] = ()
+    ratio: float | None = None
+    ratio_ci95: tuple[float, float] | None = None
+    ratio_to: str | None = None
+    design: str | None = None
     rank: int | None = None
     identity: Identity
 

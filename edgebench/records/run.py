@@ -78,11 +78,12 @@ class LaunchRecord(Record, frozen=True, kw_only=True):
     """One launch of a series. ``trace`` is relative to the run's folder; a FAILED launch may have none.
 
     ``gate`` says how the gate ended. ``used`` is false for INVALID and FAILED launches, which are kept and shown. ``state``
-    and ``thermal`` are what the device said just before it.
+    and ``thermal`` are what the device said just before it. ``swapped`` is a pair's launch that loaded the second artifact
+    first: the order is drawn anew each time.
     """
 
     index: int
-    kind: Literal["measure", "profile"]
+    kind: Literal["measure", "profile", "pair"]
     session: int
     started_utc: str
     gate: str
@@ -92,6 +93,7 @@ class LaunchRecord(Record, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     state: DeviceState = DeviceState()
     thermal: ThermalState = ThermalState()
+    swapped: bool = False
 
     @property
     def used(self) -> bool:
@@ -149,6 +151,19 @@ class Series(Record, frozen=True, kw_only=True):
     not_profiled: str | None = None
 
 
+class Pair(Record, frozen=True, kw_only=True):
+    """Two series that are compared: ``first`` and ``second`` are their places in the run.
+
+    Where it is sound both are timed in turns in one process, in launches of the pair's own; ``unpaired`` says why they are not,
+    and the series' own launches, dealt in turns, are held against each other then.
+    """
+
+    first: int
+    second: int
+    unpaired: str | None = None
+    launches: tuple[LaunchRecord, ...] = ()
+
+
 class NotMeasured(Record, frozen=True, kw_only=True):
     """Something that was asked for and could not be measured; ``asked`` is false for a runtime that was only a default."""
 
@@ -191,6 +206,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     policy: RunPolicy
     schedule: Schedule
     series: tuple[Series, ...]
+    pairs: tuple[Pair, ...] = ()
     not_measured: tuple[NotMeasured, ...] = ()
 
 

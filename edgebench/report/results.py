@@ -6,14 +6,25 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from edgebench.analyze.statistics import ranks
-from edgebench.analyze.summary import summarize
+from msgspec.structs import replace
+
+from edgebench.analyze.pairs import (
+    PairLaunch,
+    alternating_log_ratios,
+    holm_errors,
+    interference,
+    pair_launches,
+    ratio_of,
+)
+from edgebench.analyze.statistics import error_at_look, ranks
+from edgebench.analyze.summary import DISCARDED_SHARE_MAX, summarize
 from edgebench.analyze.telemetry import busy_gpu_mhz, sensors_share
 from edgebench.records import (
     CanaryRow,
     IterationsRow,
     Monitored,
     MonitorRow,
+    Pair,
     ProfileRecord,
     Result,
     ResultLayer,
@@ -24,9 +35,55 @@ from edgebench.records import (
 from edgebench.report.layers import layer_documents
 
 
-def results_of(record: RunRecord, traces: Sequence[Mapping[int, Trace]]) -> list[Result]:
-    """One result a series, in the run's order. ``traces[i]`` are those of series ``i`` by launch index."""
-    return [_result(record, series, traces[index]) for index, series in enumerate(record.series)]
+def results_of(
+    record: RunRecord, traces: Sequence[Mapping[int, Trace]], pair_traces: Sequence[Mapping[int, Trace]] = ()
+) -> list[Result]:
+    """One result a series, in the run's order. ``traces[i]`` are those of series ``i`` by launch index, ``pair_traces[i]`` of
+    pair ``i``."""
+    results = [_result(record, series, traces[index]) for index, series in enumerate(record.series)]
+    return _compared(results, record, pair_traces)
+
+
+def _compared(results: Sequence[Result], record: RunRecord, pair_traces: Sequence[Mapping[int, Trace]]) -> list[Result]:
+    """The results with the ratios of the run's pairs; together they err as often as one interval."""
+    pairs = list(zip(record.pairs, pair_traces, strict=False))
+    paired = [pair_launches(pair, traces) if pair.unpaired is None else [] for pair, traces in pairs]
+    logs = [
+        [launch.log_ratio for launch in launches]
+        if pair.unpaired is None
+        else alternating_log_ratios(results[pair.first].launch_medians_ms, results[pair.second].launch_medians_ms)
+        for (pair, _), launches in zip(pairs, paired, strict=True)
+    ]
+    told = [index for index, each in enumerate(logs) if each]
+    total = min((error_at_look(record.policy.looks, len(logs[index])) for index in told), default=0.0)
+    errors = dict(zip(told, holm_errors([ratio_of(logs[index]).p for index in told], total), strict=True))
+    compared = list(results)
+    for index, (pair, _) in enumerate(pairs):
+        ratio = ratio_of(logs[index], errors[index]) if index in errors else None
+        result = compared[pair.second]
+        reasons = (*result.reasons, *_doubts(pair, paired[index]))
+        compared[pair.second] = replace(
+            result,
+            ratio=ratio.ratio if ratio else None,
+            ratio_ci95=ratio.ci if ratio else None,
+            ratio_to=results[pair.first].label,
+            design="paired" if pair.unpaired is None else f"alternating: {pair.unpaired}",
+            reasons=reasons,
+            verdict="SUSPECT" if result.verdict == "VALID" and reasons else result.verdict,
+        )
+    return compared
+
+
+def _doubts(pair: Pair, told: Sequence[PairLaunch]) -> list[str]:
+    """What speaks against a ratio of launches in turns."""
+    discarded = len(pair.launches) - len(told)
+    doubts = []
+    if pair.unpaired is None and discarded > DISCARDED_SHARE_MAX * len(pair.launches):
+        doubts.append(
+            f"{discarded} of {len(pair.launches)} launches of the pair discarded (limit {DISCARDED_SHARE_MAX:.0%})"
+        )
+    found = interference(told)
+    return [*doubts, found] if found else doubts
 
 
 def _result(record: RunRecord, series: Series, traces: Mapping[int, Trace]) -> Result:
@@ -151,12 +208,21 @@ def _notes(record: RunRecord) -> tuple[str, ...]:
 
 
 def ranked(results: Sequence[Result]) -> list[Result]:
-    """The results by latency, with the ranks that their intervals support; what has no latency comes last."""
-    from msgspec.structs import replace
+    """The results, the fastest first, with the ranks that their intervals support; what has no latency comes last."""
+    intervals, by = _to_rank(results)
+    with_rank = [replace(result, rank=rank) for result, rank in zip(results, ranks(intervals), strict=True)]
+    order = sorted(range(len(results)), key=lambda index: float("inf") if (at := by[index]) is None else at)
+    return [with_rank[index] for index in order]
 
-    places = ranks([result.ci95_ms for result in results])
-    with_rank = [replace(result, rank=rank) for result, rank in zip(results, places, strict=True)]
-    return sorted(with_rank, key=lambda result: float("inf") if result.median_ms is None else result.median_ms)
+
+def _to_rank(results: Sequence[Result]) -> tuple[list[tuple[float, float] | None], list[float | None]]:
+    """The intervals that ranks rest on, and what rows are in the order of: ratios where one run compared all with its first, as
+    they are far narrower than latencies, else the latencies."""
+    first = [result for result in results if result.ratio_to is None]
+    if len(first) == 1 and all(result.ratio_to in (None, first[0].label) for result in results) and len(results) > 1:
+        intervals = [(1.0, 1.0) if result.ratio_to is None else result.ratio_ci95 for result in results]
+        return intervals, [1.0 if result.ratio_to is None else result.ratio for result in results]
+    return [result.ci95_ms for result in results], [result.median_ms for result in results]
 
 
 def identity_differences(results: Sequence[Result]) -> dict[str, list[str]]:

@@ -30,6 +30,9 @@ HEADERS = (
     "launches",
     "verdict",
 )
+# After the latency's interval, where a run compared its rows with its first.
+RATIO_HEADERS = ("ratio", "95 % interval of it")
+_RATIO_AT = HEADERS.index("p90 ms")
 # In csv alone: what the notes below the table say elsewhere.
 CSV_HEADERS = ("weights", "reasons", "not alike in")
 # Columns of the table itself: their differences are seen there.
@@ -53,8 +56,31 @@ _FOLLOWS = {
 
 
 def comparison_rows(results: Sequence[Result]) -> list[list[str]]:
-    """The table's cells as text, in the given order."""
-    return [_row(result) for result in results]
+    """The table's cells as text, in the given order; with those of RATIO_HEADERS where there is any ratio."""
+    rows = [_row(result) for result in results]
+    if _has_ratios(results):
+        rows = [
+            row[:_RATIO_AT] + _ratio_cells(result) + row[_RATIO_AT:] for row, result in zip(rows, results, strict=True)
+        ]
+    return rows
+
+
+def comparison_headers(results: Sequence[Result]) -> tuple[str, ...]:
+    """The columns that ``comparison_rows`` has."""
+    return (*HEADERS[:_RATIO_AT], *RATIO_HEADERS, *HEADERS[_RATIO_AT:]) if _has_ratios(results) else HEADERS
+
+
+def _has_ratios(results: Sequence[Result]) -> bool:
+    return any(result.ratio_to is not None for result in results)
+
+
+def _ratio_cells(result: Result) -> list[str]:
+    if result.ratio_to is None:
+        return ["1", ""]
+    if result.ratio is None or result.ratio_ci95 is None:
+        return ["n/a", "n/a"]
+    low, high = result.ratio_ci95
+    return [f"{result.ratio:.4f}", f"{low:.4f} to {high:.4f}"]
 
 
 def comparison_table(results: Sequence[Result], format_name: str) -> str:
@@ -64,11 +90,11 @@ def comparison_table(results: Sequence[Result], format_name: str) -> str:
         text = io.StringIO()
         unlike = "; ".join(_unlike_fields(results))
         told = [[*row, r.weights, "; ".join(r.reasons), unlike] for row, r in zip(rows, results, strict=True)]
-        csv.writer(text, lineterminator="\n").writerows([(*HEADERS, *CSV_HEADERS), *told])
+        csv.writer(text, lineterminator="\n").writerows([(*comparison_headers(results), *CSV_HEADERS), *told])
         return text.getvalue().rstrip("\n")
     from tabulate import tabulate
 
-    table = tabulate(rows, headers=HEADERS, tablefmt=format_name, disable_numparse=True)
+    table = tabulate(rows, headers=comparison_headers(results), tablefmt=format_name, disable_numparse=True)
     if format_name == "html":
         return "\n".join([table, *(f"<p>{html.escape(note)}</p>" for note in comparison_notes(results))])
     if format_name == "latex":
@@ -123,6 +149,7 @@ def comparison_notes(results: Sequence[Result]) -> list[str]:
         notes.append(
             "Rows whose intervals overlap share a rank, also by way of a row between them: a wide one joins all that it spans."
         )
+    notes += _ratio_notes(results)
     for result in results:
         notes += [f"{result.model} on {result.runtime}: {reason}." for reason in result.reasons]
     notes += builds_lines(results)
@@ -131,6 +158,21 @@ def comparison_notes(results: Sequence[Result]) -> list[str]:
     notes += [f"Weights: {'; '.join(descriptions)}."] if descriptions else []
     notes.append("An interval covers this device in this session.")
     return notes
+
+
+def _ratio_notes(results: Sequence[Result]) -> list[str]:
+    """What the ratios are to, and which are not of one process."""
+    compared = [result for result in results if result.ratio_to is not None]
+    if not compared:
+        return []
+    bases = ", ".join(_unique(result.ratio_to for result in compared if result.ratio_to is not None))
+    lines = [f"Ratios are to {bases}, by launches that time both in turns in one process where nothing else is said."]
+    for result in compared:
+        if result.design is not None and result.design != "paired":
+            lines.append(
+                f"{result.label} is not timed in turns with it, its launches alternate: {result.design.partition(': ')[2]}."
+            )
+    return lines
 
 
 def builds_lines(results: Sequence[Result]) -> list[str]:

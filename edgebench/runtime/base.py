@@ -64,6 +64,9 @@ class Runtime(Protocol):
     def options(self, precision: str, threads: int) -> dict[str, Option]:
         """Every option that a launch sets, resolved; parity and timing use the same."""
 
+    def unpaired(self, threads: int) -> str | None:
+        """Why two artifacts must not be timed in turns in one process; None where they may."""
+
     def attribute(self, artifact: Artifact, folder: Path, layers: LayersRow) -> ProfileRecord:
         """Credits the kernels of a profile launch to the modules of the artifact in ``folder``."""
 

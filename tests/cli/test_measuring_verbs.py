@@ -135,6 +135,22 @@ def test_compare_of_stored_runs_ranks_them_and_writes_a_page(here: Path, documen
     assert "Measured from" in page
 
 
+def test_compare_times_two_files_in_turns_and_says_how_much_the_second_takes_by_the_first(here: Path) -> None:
+    flags = ("--launches", "2", "--no-gate", "--runs-dir", "compared")
+    done = edgebench(here, "compare", "slow.onnx", "fast.onnx", *flags, "--json")
+    assert done.returncode == 0, done.stderr
+    fast, slow = json.loads(done.stdout)["results"]
+    assert (slow["label"], slow["ratio"]) == (fast["ratio_to"], None)
+    # Four channels for sixty-four: which of them is faster, never by how much.
+    assert fast["design"] == "paired" and fast["ratio_ci95"][0] <= fast["ratio"] <= fast["ratio_ci95"][1]
+    assert fast["ratio"] < 1
+    assert f"{fast['label']} by {slow['label']}: 2 of 2" in done.stderr
+    shown = edgebench(here, "show", "last", "--runs-dir", "compared", "--json")
+    assert {each["label"]: each["ratio"] for each in json.loads(shown.stdout)["results"]}[fast["label"]] == fast["ratio"]
+    apart = edgebench(here, "compare", "slow.onnx", "fast.onnx", *flags, "--unpaired", "--json")
+    assert {each["design"] for each in json.loads(apart.stdout)["results"]} == {None, "alternating: --unpaired"}
+
+
 def test_profile_groups_by_depth(here: Path) -> None:
     done = edgebench(here, "profile", "slow.onnx", "--launches", "1", "--no-gate", "--top", "1")
     assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from edgebench.errors import EdgebenchError
 from edgebench.events import Event
@@ -150,6 +151,29 @@ def trace(
             )
         )
     return Trace(rows=tuple(every))  # type: ignore[arg-type]
+
+
+def pair_trace(first_ms: float, second_ms: float, solo_ms: tuple[float, float] | None = None, **more: Any) -> Trace:
+    """A whole trace of one launch of a pair, by the order of its plan; alone each takes as long, or ``solo_ms``."""
+
+    def rows(times_ms: tuple[float, float], *, interleaved: bool) -> list[IterationsRow]:
+        return [
+            IterationsRow(
+                artifact=artifact,
+                t_ns=0,
+                stages={"net": (round(ms * MS),) * 20},
+                cores=(1,) * 20,
+                dropped=2,
+                interleaved=interleaved,
+            )
+            for artifact, ms in enumerate(times_ms)
+        ]
+
+    in_turns = rows((first_ms, second_ms), interleaved=True)
+    alone = rows(solo_ms or (first_ms, second_ms), interleaved=False)
+    made = trace(rows=[*alone, *in_turns], **more)
+    # Its own solo block of the first artifact.
+    return Trace(rows=tuple(row for row in made.rows if not (isinstance(row, IterationsRow) and len(row.cores) > 20)))
 
 
 def telemetry(t_ms: float, **changes: object) -> TelemetryRow:

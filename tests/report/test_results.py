@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -11,14 +13,17 @@ from edgebench.records import (
     LaunchRecord,
     Monitored,
     MonitorRow,
+    Pair,
     Place,
     Reading,
+    Result,
+    RunPolicy,
     SensorsRow,
     ThermalState,
     Trace,
 )
-from edgebench.report.results import results_of
-from tests.measure.fakes import canaries, record, trace
+from edgebench.report.results import ranked, results_of
+from tests.measure.fakes import canaries, pair_trace, record, trace
 
 
 def launch(index: int, *, validity: str = "VALID", skin: float | None = None, soc: float = 50.0) -> LaunchRecord:
@@ -116,3 +121,80 @@ def test_what_reading_sensors_took_of_a_core_is_the_cost_of_all_reads_over_their
 def test_without_a_monitor_there_is_none() -> None:
     found = derived(launch(0), traces={0: trace()})
     assert found.monitor is None and found.transfers_ms == {}
+
+
+def compared(ratios: list[list[float]], *, solo: float | None = None, **pair: Any) -> list[Result]:
+    """A run of a first series of 5 ms and one more for each list, whose launches of the pair have these ratios."""
+    run = record("first", *(f"other{index}" for index in range(len(ratios))))
+    alone = tuple(launch(index) for index in range(6))
+    pairs, pair_traces = [], []
+    for index, each in enumerate(ratios):
+        launches = tuple(replace(launch(number), kind="pair") for number in range(len(each)))
+        pairs.append(Pair(first=0, second=index + 1, launches=launches, **pair))
+        traces = (pair_trace(5.0, 5.0 * ratio, (5.0, 5.0 * (solo or ratio))) for ratio in each)
+        pair_traces.append(dict(enumerate(traces)))
+    run = replace(
+        run, series=tuple(replace(each, launches=alone) for each in run.series), pairs=tuple(pairs), policy=POLICY
+    )
+    traces = [{number: trace(5.0 + 0.01 * number) for number in range(6)} for _ in run.series]
+    return results_of(run, traces, pair_traces)
+
+
+POLICY = RunPolicy(looks=(6,), profile=False)
+AROUND = [0.998, 1.002, 0.999, 1.001, 0.9985, 1.0015]
+
+
+def test_launches_in_turns_tell_a_ratio_that_the_latencies_could_not() -> None:
+    first, other = compared([[1.01 * each for each in AROUND]])
+    assert (first.ratio, first.ratio_to, first.design) == (None, None, None)
+    assert (other.ratio_to, other.design) == (first.label, "paired")
+    assert other.ratio == pytest.approx(1.01, abs=1e-3) and other.ratio_ci95 is not None
+    assert 1.008 < other.ratio_ci95[0] < 1.01 < other.ratio_ci95[1] < 1.012
+    assert [(each.label, each.rank) for each in ranked([other, first])] == [(first.label, 1), (other.label, 2)]
+    assert first.ci95_ms is not None and other.ci95_ms is not None
+    assert first.ci95_ms[1] > other.ci95_ms[0], "by their latencies nobody could tell"
+
+
+def test_two_that_are_alike_share_a_rank() -> None:
+    assert [each.rank for each in ranked(compared([AROUND]))] == [1, 1]
+
+
+def test_several_comparisons_err_together_as_often_as_one() -> None:
+    one = compared([[1.01 * each for each in AROUND]])[1]
+    several = compared(
+        [[1.01 * each for each in AROUND], [1.02 * each for each in AROUND], [1.03 * each for each in AROUND]]
+    )
+
+    def width(each: Result) -> float:
+        assert each.ratio_ci95 is not None
+        return each.ratio_ci95[1] / each.ratio_ci95[0] - 1.0
+
+    assert width(several[3]) > 1.2 * width(one), "the clearest at a third of the error"
+    assert width(several[1]) == pytest.approx(width(one), rel=1e-3), "the last that is clear at all of it"
+
+
+def test_a_run_that_is_not_paired_compares_the_launches_that_alternated() -> None:
+    _, other = compared([[]], unpaired="two runtimes")
+    assert (other.ratio, other.design) == (pytest.approx(1.0), "alternating: two runtimes")
+
+
+def test_turns_that_disturb_make_the_ratio_suspect() -> None:
+    _, other = compared([[1.2 * each for each in AROUND]], solo=1.0)
+    assert other.verdict == "SUSPECT" and any(reason.startswith("interference:") for reason in other.reasons)
+
+
+def test_a_pair_of_which_much_was_thrown_away_is_suspect() -> None:
+    run_with = compared([AROUND])[1]
+    assert run_with.verdict == "VALID", run_with.reasons
+    thrown = replace(launch(7, validity="INVALID"), kind="pair")
+    run = record("first", "other")
+    launches = (*(replace(launch(number), kind="pair") for number in range(6)), *[thrown] * 4)
+    run = replace(
+        run,
+        series=tuple(replace(each, launches=tuple(launch(index) for index in range(6))) for each in run.series),
+        pairs=(Pair(first=0, second=1, launches=launches),),
+        policy=POLICY,
+    )
+    traces = {number: pair_trace(5.0, 5.0 * ratio) for number, ratio in enumerate(AROUND)}
+    _, other = results_of(run, [{number: trace() for number in range(6)}] * 2, [traces])
+    assert other.verdict == "SUSPECT" and "4 of 10 launches of the pair discarded (limit 30%)" in other.reasons

@@ -13,6 +13,7 @@ from edgebench.report.tables import (
     CSV_HEADERS,
     FORMATS,
     HEADERS,
+    RATIO_HEADERS,
     builds_lines,
     comparison_notes,
     comparison_table,
@@ -34,6 +35,25 @@ def test_rows_are_ranked_and_the_inseparable_share_a_rank() -> None:
         ("broken", None),
     ]
     assert any("share a rank" in note for note in comparison_notes(rows))
+
+
+def test_ratios_stand_beside_the_latencies_and_say_to_what_and_how() -> None:
+    base = result("mobileone_s0")
+    paired = result("resnet50", ratio=1.0234, ratio_ci95=(1.0211, 1.0262), ratio_to=base.label, design="paired")
+    apart = result("vgg16", ratio_to=base.label, design="alternating: ncnn and onnxruntime are two runtimes")
+    rows = list(csv.reader(io.StringIO(comparison_table([base, paired, apart], "csv"))))
+    at = rows[0].index(RATIO_HEADERS[0])
+    assert [row[at : at + 2] for row in rows] == [
+        list(RATIO_HEADERS),
+        ["1", ""],
+        ["1.0234", "1.0211 to 1.0262"],
+        ["n/a", "n/a"],
+    ]
+    notes = "\n".join(comparison_notes([base, paired, apart]))
+    assert f"Ratios are to {base.label}" in notes
+    assert f"{apart.label} is not timed in turns with it, its launches alternate: ncnn and onnxruntime" in notes
+    assert f"{paired.label} is not" not in notes
+    assert RATIO_HEADERS[0] not in comparison_table([base], "csv").splitlines()[0].split(",")
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -72,6 +72,9 @@ class Ncnn:
             "use_winograd_convolution": True,
         }
 
+    def unpaired(self, threads: int) -> None:
+        """None: all networks of a process share one pool of threads."""
+
     def attribute(self, artifact: Artifact, folder: Path, layers: LayersRow) -> ProfileRecord:
         """See attribution.attribute."""
         from edgebench.runtime.ncnn.attribution import attribute

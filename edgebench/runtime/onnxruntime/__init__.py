@@ -73,6 +73,12 @@ class OnnxRuntime:
             "graph_optimization": "all",
         }
 
+    def unpaired(self, threads: int) -> str | None:
+        """On several threads two sessions spin against each other: 7.8 to 11 ms instead of 3.9 to 6 where it was tried."""
+        if not self._on_cpu:
+            return "ONNX Runtime's sessions on a GPU were never timed in turns"
+        return "ONNX Runtime's threads of two sessions spin against each other" if threads > 1 else None
+
     def attribute(self, artifact: Artifact, folder: Path, layers: LayersRow) -> ProfileRecord:
         """See attribution.attribute."""
         from edgebench.runtime.onnxruntime.attribution import attribute

@@ -73,6 +73,11 @@ class TensorRt:
             "transfers": "apart",
         }
 
+    def unpaired(self, threads: int) -> str:
+        """One engine a process, as trtexec has it."""
+        del threads
+        return "TensorRT times one engine a process"
+
     def attribute(self, artifact: Artifact, folder: Path, layers: LayersRow) -> ProfileRecord:
         """See attribution.attribute."""
         from edgebench.runtime.tensorrt.attribution import attribute

@@ -50,6 +50,11 @@ class Torch:
         del precision, threads
         return {}
 
+    def unpaired(self, threads: int) -> str:
+        """A reference row: nobody chooses between two networks by it."""
+        del threads
+        return "PyTorch is a reference, and times one network a process"
+
     def attribute(self, artifact: Artifact, folder: Path, layers: LayersRow) -> ProfileRecord:
         """Raises UsageError with ``not_profiled``."""
         del artifact, folder, layers
