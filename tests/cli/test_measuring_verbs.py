@@ -146,7 +146,9 @@ def test_compare_times_two_files_in_turns_and_says_how_much_the_second_takes_by_
     assert fast["ratio"] < 1
     assert f"{fast['label']} by {slow['label']}: 2 of 2" in done.stderr
     shown = edgebench(here, "show", "last", "--runs-dir", "compared", "--json")
-    assert {each["label"]: each["ratio"] for each in json.loads(shown.stdout)["results"]}[fast["label"]] == fast["ratio"]
+    assert {each["label"]: each["ratio"] for each in json.loads(shown.stdout)["results"]}[fast["label"]] == fast[
+        "ratio"
+    ]
     apart = edgebench(here, "compare", "slow.onnx", "fast.onnx", *flags, "--unpaired", "--json")
     assert {each["design"] for each in json.loads(apart.stdout)["results"]} == {None, "alternating: --unpaired"}
 

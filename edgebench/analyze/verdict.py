@@ -1,0 +1,74 @@
+"""Regressed, fine or cannot tell: a candidate against its baseline, by log ratios that come in one launch after another.
+
+A group-sequential test: the interval is looked at after so many launches as ``LOOKS`` says, and the check ends as soon as it lies
+on one side of the budget. Each look may spend an equal share of the error on each side (Bonferroni over looks, Dunn 1961), which
+holds however the looks depend on each other. The interval is Yuen's for the trimmed mean (Yuen 1974, Biometrika 61): a fifth of
+the launches on each side count as much as their neighbours only, so that a disturbed one widens it and does not move it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Literal
+
+LOOKS = (6, 8, 10, 13, 17, 22, 28)
+# Over all looks, of calling a candidate slower than the budget allows when it is not; as much of calling it fine when it is not.
+ERROR_EACH_SIDE = 0.01
+TRIMMED = 0.2
+
+Verdict = Literal["regressed", "pass", "improved", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the launches so far say: the trimmed mean's ratio, its bounds, and what follows from them.
+
+    *inconclusive* asks for more launches, where there may be any.
+    """
+
+    launches: int
+    ratio: float
+    low: float
+    high: float
+    verdict: Verdict
+
+
+def look(log_ratios: Sequence[float], budget: float, looks: Sequence[int] = LOOKS) -> Look:
+    """The verdict on candidate-by-baseline ``log_ratios`` with a ``budget`` (.02 allows 2 %), at one of ``looks``.
+
+    *regressed*: even the lower bound is above 1 + budget. *pass*: the upper one is below; *improved* where it is below 1.
+    Raises ValueError for fewer launches than the first look has.
+    """
+    if len(log_ratios) < looks[0]:
+        raise ValueError(f"{len(log_ratios)} launches, the first look is at {looks[0]}")
+    centre, half = _yuen(log_ratios, ERROR_EACH_SIDE / len(looks))
+    low, high = math.exp(centre - half), math.exp(centre + half)
+    return Look(len(log_ratios), math.exp(centre), low, high, _verdict(low, high, budget))
+
+
+def next_look(launches: int, looks: Sequence[int] = LOOKS) -> int | None:
+    """The launch count of the look that comes after so many launches; None after the last."""
+    return next((at for at in looks if at > launches), None)
+
+
+def _verdict(low: float, high: float, budget: float) -> Verdict:
+    if low > 1.0 + budget:
+        return "regressed"
+    if high < 1.0:
+        return "improved"
+    return "pass" if high < 1.0 + budget else "inconclusive"
+
+
+def _yuen(values: Sequence[float], error: float) -> tuple[float, float]:
+    """The trimmed mean, and how far it may be off on each side with ``error``: by the winsorized deviation."""
+    from scipy.special import stdtrit  # here, as it costs 0.1 s and --help does not need it
+
+    ordered = sorted(values)
+    count, cut = len(ordered), math.floor(TRIMMED * len(ordered))
+    kept = ordered[cut : count - cut]
+    winsorized = [kept[0]] * cut + kept + [kept[-1]] * cut
+    deviation = stdev(winsorized) / ((1.0 - 2.0 * cut / count) * math.sqrt(count))
+    return fmean(kept), float(stdtrit(len(kept) - 1, 1.0 - error)) * deviation
