@@ -1,9 +1,10 @@
 """Regressed, fine or cannot tell: a candidate against its baseline, by log ratios that come in one launch after another.
 
-A group-sequential test: the interval is looked at after so many launches as ``LOOKS`` says, and the check ends as soon as it lies
-on one side of the budget. Each look may spend an equal share of the error on each side (Bonferroni over looks, Dunn 1961), which
-holds however the looks depend on each other. The interval is Yuen's for the trimmed mean (Yuen 1974, Biometrika 61): a fifth of
-the launches on each side count as much as their neighbours only, so that a disturbed one widens it and does not move it.
+A group-sequential test: the interval is looked at after so many launches as ``LOOKS`` says, and the check ends as soon as it
+lies on one side of the budget. Each look may spend an equal share of the error on each side (Bonferroni over looks, Dunn
+1961), which holds however the looks depend on each other. The interval is Yuen's for the trimmed mean (Yuen 1974, Biometrika
+61): a fifth of the launches on each side count as much as their neighbours only, so that a disturbed one widens it and does
+not move it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from statistics import fmean, stdev
 from typing import Literal
 
 LOOKS = (6, 8, 10, 13, 17, 22, 28)
-# Over all looks, of calling a candidate slower than the budget allows when it is not; as much of calling it fine when it is not.
+# Over all looks, of calling a candidate slower than the budget allows when it is not; and as much of calling one fine.
 ERROR_EACH_SIDE = 0.01
 TRIMMED = 0.2
 
