@@ -17,7 +17,7 @@ from edgebench.analyze.pairs import (
     ratio_of,
 )
 from edgebench.analyze.statistics import error_at_look, ranks
-from edgebench.analyze.summary import DISCARDED_SHARE_MAX, summarize
+from edgebench.analyze.summary import DISCARDED_SHARE_MAX, SUSPECT_SHARE_MAX, summarize
 from edgebench.analyze.telemetry import busy_gpu_mhz, sensors_share
 from edgebench.records import (
     CanaryRow,
@@ -76,12 +76,13 @@ def _compared(results: Sequence[Result], record: RunRecord, pair_traces: Sequenc
 
 def _doubts(pair: Pair, told: Sequence[PairLaunch]) -> list[str]:
     """What speaks against a ratio of launches in turns."""
-    discarded = len(pair.launches) - len(told)
-    doubts = []
-    if pair.unpaired is None and discarded > DISCARDED_SHARE_MAX * len(pair.launches):
-        doubts.append(
-            f"{discarded} of {len(pair.launches)} launches of the pair discarded (limit {DISCARDED_SHARE_MAX:.0%})"
-        )
+    every, doubts = len(pair.launches), []
+    discarded = every - len(told)
+    suspect = sum(launch.validity == "SUSPECT" for launch in pair.launches)
+    if discarded > DISCARDED_SHARE_MAX * every:
+        doubts.append(f"{discarded} of {every} launches of the pair discarded (limit {DISCARDED_SHARE_MAX:.0%})")
+    if suspect > SUSPECT_SHARE_MAX * len(told):
+        doubts.append(f"{suspect} of {len(told)} launches of the pair are SUSPECT (limit {SUSPECT_SHARE_MAX:.0%})")
     found = interference(told)
     return [*doubts, found] if found else doubts
 
