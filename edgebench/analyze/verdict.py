@@ -19,6 +19,8 @@ LOOKS = (6, 8, 10, 13, 17, 22, 28)
 # Over all looks, of calling a candidate slower than the budget allows when it is not; and as much of calling one fine.
 ERROR_EACH_SIDE = 0.01
 TRIMMED = 0.2
+# Launches of the confirmation.
+CONFIRM = 6
 
 Verdict = Literal["regressed", "pass", "improved", "inconclusive"]
 
@@ -50,9 +52,33 @@ def look(log_ratios: Sequence[float], budget: float, looks: Sequence[int] = LOOK
     return Look(len(log_ratios), math.exp(centre), low, high, _verdict(low, high, budget))
 
 
-def next_look(launches: int, looks: Sequence[int] = LOOKS) -> int | None:
-    """The launch count of the look that comes after so many launches; None after the last."""
-    return next((at for at in looks if at > launches), None)
+@dataclass(frozen=True)
+class Conclusion:
+    """How a check ended: the look that decided, and what the launches of the confirmation say where there was one."""
+
+    verdict: Verdict
+    decided: Look
+    confirmation: Look | None = None
+
+
+def conclude(log_ratios: Sequence[float], budget: float, looks: Sequence[int] = LOOKS) -> Conclusion | None:
+    """The end of a check by its launches in order; None where it needs more.
+
+    Before *regressed* is said ``CONFIRM`` more launches have to be above the budget by themselves; where they are not it is
+    *inconclusive*. Launches beyond those that decide are not looked at.
+    """
+    for at in looks:
+        if len(log_ratios) < at:
+            return None
+        found = look(log_ratios[:at], budget, looks)
+        if found.verdict == "regressed":
+            if len(log_ratios) < at + CONFIRM:
+                return None
+            again = look(log_ratios[at : at + CONFIRM], budget, (CONFIRM,))
+            return Conclusion("regressed" if again.ratio > 1.0 + budget else "inconclusive", found, again)
+        if found.verdict != "inconclusive":
+            break
+    return Conclusion(found.verdict, found)
 
 
 def _verdict(low: float, high: float, budget: float) -> Verdict:

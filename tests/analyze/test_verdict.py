@@ -10,18 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgebench.analyze.verdict import ERROR_EACH_SIDE, LOOKS, Look, look, next_look
+from edgebench.analyze.verdict import CONFIRM, ERROR_EACH_SIDE, LOOKS, Conclusion, conclude, look
 
 BUDGET = 0.02
 Noise = Callable[[np.random.Generator, int], np.ndarray]
 
 
-def check(log_ratios: np.ndarray, budget: float = BUDGET) -> Look:
-    """A whole check: it ends at the first look that decides, or at the last."""
-    for at in LOOKS:
-        found = look(list(log_ratios[:at]), budget)
-        if found.verdict != "inconclusive":
-            return found
+def check(log_ratios: np.ndarray, budget: float = BUDGET) -> Conclusion:
+    """A whole check, with all the launches that it may need."""
+    found = conclude(list(log_ratios), budget)
+    assert found is not None
     return found
 
 
@@ -43,7 +41,7 @@ NOISE = pytest.mark.parametrize("noise", [normal, contaminated, heavy_tailed])
 
 def shares(noise: Noise, ratio: float, checks: int = 1500) -> dict[str, float]:
     order = np.random.default_rng(11)
-    verdicts = [check(math.log(ratio) + noise(order, LOOKS[-1])).verdict for _ in range(checks)]
+    verdicts = [check(math.log(ratio) + noise(order, LOOKS[-1] + CONFIRM)).verdict for _ in range(checks)]
     return {verdict: verdicts.count(verdict) / checks for verdict in ("regressed", "pass", "improved", "inconclusive")}
 
 
@@ -63,9 +61,9 @@ def test_an_equal_candidate_is_never_called_slower(noise: Noise):
 
 def test_what_is_well_over_the_budget_is_found_and_soon():
     order = np.random.default_rng(5)
-    looks = [check(math.log(1.05) + normal(order, LOOKS[-1])) for _ in range(300)]
+    looks = [check(math.log(1.05) + normal(order, LOOKS[-1] + CONFIRM)) for _ in range(300)]
     assert all(found.verdict == "regressed" for found in looks)
-    assert np.median([found.launches for found in looks]) == LOOKS[0]
+    assert np.median([found.decided.launches for found in looks]) == LOOKS[0]
 
 
 def test_one_wild_launch_widens_the_interval_and_does_not_move_it():
@@ -98,7 +96,28 @@ def test_a_verdict_follows_from_its_bounds(log_ratios: list[float], budget: floa
     assert (found.verdict in ("pass", "improved")) == (found.high < 1 + budget or found.high < 1)
 
 
-def test_looks_come_at_their_counts_and_end():
-    assert [next_look(at) for at in (0, 6, 7, 22, 28, 40)] == [6, 8, 8, 28, None, None]
+def test_a_check_asks_for_launches_until_a_look_decides():
+    even = [0.0001, -0.0001] * 20
+    assert conclude(even[:5], BUDGET) is None
+    found = conclude(even[:6], BUDGET)
+    assert found is not None and (found.verdict, found.decided.launches) == ("pass", 6)
+    assert conclude(even, BUDGET) == found, "what came after the decision is not looked at"
+    wide = [0.05, -0.05] * 20
+    assert all(conclude(wide[:at], BUDGET) is None for at in LOOKS[:-1])
+    last = conclude(wide[: LOOKS[-1]], BUDGET)
+    assert last is not None and (last.verdict, last.decided.launches) == ("inconclusive", LOOKS[-1])
+
+
+def test_slower_is_said_only_when_as_many_launches_more_say_so_too():
+    slow = [0.05, 0.051, 0.049, 0.05, 0.052, 0.048]
+    assert conclude(slow, BUDGET) is None and conclude(slow + slow[:5], BUDGET) is None
+    found = conclude(slow + slow, BUDGET)
+    assert found is not None and found.verdict == "regressed" and found.confirmation is not None
+    assert found.confirmation.launches == CONFIRM
+    doubted = conclude([*slow, *[0.0] * CONFIRM], BUDGET)
+    assert doubted is not None and (doubted.verdict, doubted.decided.verdict) == ("inconclusive", "regressed")
+
+
+def test_fewer_launches_than_the_first_look_are_no_look():
     with pytest.raises(ValueError, match="the first look is at 6"):
         look([0.0] * 5, BUDGET)
