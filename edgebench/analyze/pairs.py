@@ -7,7 +7,7 @@ in the caches.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
 
@@ -79,6 +79,14 @@ def pair_launches(pair: Pair, traces: Mapping[int, Trace]) -> list[PairLaunch]:
         for launch in pair.launches
         if launch.used and launch.index in traces
     ]
+
+
+def log_ratios(pair: Pair, traces: Mapping[int, Trace], medians_ms: Callable[[int], Sequence[float]]) -> list[float]:
+    """What a comparison rests on, in order: the launches in turns, or the alternating launches of its two series, whose medians
+    ``medians_ms`` gives by their place in the run."""
+    if pair.unpaired is None:
+        return [each.log_ratio for each in pair_launches(pair, traces)]
+    return alternating_log_ratios(medians_ms(pair.first), medians_ms(pair.second))
 
 
 def _turn_log_ratios(first: Sequence[int], second: Sequence[int]) -> list[float]:

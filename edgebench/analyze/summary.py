@@ -51,7 +51,7 @@ def summarize(series: Series, traces: Mapping[int, Trace], policy: RunPolicy) ->
         median_ms=median(medians) if medians else None,
         ci95_ms=location_interval(sessions)
         if sessions
-        else location_interval(medians, error_at_look(policy.looks, len(used))),
+        else location_interval(medians, error_at_look(policy.looks if policy.budget is None else (), len(used))),
         p90_ms=_p90_ms(list(times.values())),
         min_ms=min(min(values) for values in times.values()) / 1e6 if times else None,
         launch_medians_ms=tuple(medians),
@@ -104,8 +104,9 @@ def _verdict(
     if len(suspect) / len(used) > SUSPECT_SHARE_MAX:
         causes = _most_common(launch.reasons for launch in suspect)
         reasons += [f"{len(suspect)} of {len(used)} launches are SUSPECT (limit {SUSPECT_SHARE_MAX:.0%})", *causes]
-    if len(used) < policy.looks[0]:
-        reasons.append(f"only {len(used)} launches, {policy.looks[0]} were planned")
+    planned = policy.looks[0] if policy.budget is None else policy.solo_launches
+    if len(used) < planned:
+        reasons.append(f"only {len(used)} launches, {planned} were planned")
     if len(used) < 2:
         reasons.append("one launch has no interval")
     if series.identity.power_source == "battery":

@@ -61,24 +61,34 @@ class Conclusion:
     confirmation: Look | None = None
 
 
+def first_decisive(log_ratios: Sequence[float], budget: float, looks: Sequence[int] = LOOKS) -> Look:
+    """The first look that decides, else the last that there are launches for. Raises ValueError where there is none."""
+    found = look(log_ratios[: looks[0]], budget, looks)
+    for at in looks[1:]:
+        if found.verdict != "inconclusive" or len(log_ratios) < at:
+            break
+        found = look(log_ratios[:at], budget, looks)
+    return found
+
+
 def conclude(log_ratios: Sequence[float], budget: float, looks: Sequence[int] = LOOKS) -> Conclusion | None:
     """The end of a check by its launches in order; None where it needs more.
 
     Before *regressed* is said ``CONFIRM`` more launches have to be above the budget by themselves; where they are not it is
     *inconclusive*. Launches beyond those that decide are not looked at.
     """
-    for at in looks:
-        if len(log_ratios) < at:
-            return None
-        found = look(log_ratios[:at], budget, looks)
-        if found.verdict == "regressed":
-            if len(log_ratios) < at + CONFIRM:
-                return None
-            again = look(log_ratios[at : at + CONFIRM], budget, (CONFIRM,))
-            return Conclusion("regressed" if again.ratio > 1.0 + budget else "inconclusive", found, again)
-        if found.verdict != "inconclusive":
-            break
-    return Conclusion(found.verdict, found)
+    if len(log_ratios) < looks[0]:
+        return None
+    found = first_decisive(log_ratios, budget, looks)
+    if found.verdict == "inconclusive":
+        return Conclusion(found.verdict, found) if found.launches == looks[-1] else None
+    if found.verdict != "regressed":
+        return Conclusion(found.verdict, found)
+    confirming = log_ratios[found.launches : found.launches + CONFIRM]
+    if len(confirming) < CONFIRM:
+        return None
+    again = look(confirming, budget, (CONFIRM,))
+    return Conclusion("regressed" if again.ratio > 1.0 + budget else "inconclusive", found, again)
 
 
 def _verdict(low: float, high: float, budget: float) -> Verdict:

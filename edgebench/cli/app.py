@@ -37,6 +37,7 @@ VERBS = {
     "run": Verb("edgebench.cli.run", "Measure a model's latency, prove it, profile it, save it."),
     "profile": Verb("edgebench.cli.profile", "Show where the time goes, by PyTorch module."),
     "compare": Verb("edgebench.cli.compare", "Rank models or earlier runs in one table."),
+    "check": Verb("edgebench.cli.check", "Tell whether a candidate is slower than its baseline, for CI."),
     "show": Verb("edgebench.cli.show", "Print an earlier run again."),
     "export": Verb("edgebench.cli.export", "Fuse, convert and prove a model; write the files."),
     "models": Verb("edgebench.cli.models", "List the models of the catalogue."),

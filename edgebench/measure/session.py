@@ -14,9 +14,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from edgebench.analyze.pairs import pair_launch, pair_launches, ratio_of
+from edgebench.analyze.pairs import log_ratios, pair_launch, pair_launches, ratio_of
 from edgebench.analyze.statistics import error_at_look, half_width
 from edgebench.analyze.summary import launch_median_ms, summarize
+from edgebench.analyze.verdict import CONFIRM, conclude
 from edgebench.errors import Interrupted
 from edgebench.events import LaunchFinished, LaunchStarted, Note, PairFinished, StageFinished, StageStarted, Waiting
 from edgebench.measure.launching import Launched, Subject, Surroundings, completed_identity, launch, with_conditions
@@ -110,12 +111,32 @@ class Session:
         policy = self.record.policy
         mine = [it for it in self._launches(lane) if it.kind != "profile" and it.session == number]
         used = sum(it.used for it in mine)
-        cap = policy.looks[-1]
+        cap = self._cap(lane)
         if used >= cap or len(mine) >= cap * (1.0 + policy.replace_at_most):
             return False
         if len(mine) >= FAILURES_MAX and all(it.validity == "FAILED" for it in mine[-FAILURES_MAX:]):
             return False
+        if policy.budget is not None:
+            return not (self._judged_by(lane) and self._decided(policy.budget))
         return used not in policy.looks or not self._narrow_enough(lane)
+
+    def _cap(self, lane: _Lane) -> int:
+        """Used launches of a lane, at most."""
+        policy = self.record.policy
+        if policy.budget is None:
+            return policy.looks[-1]
+        return policy.looks[-1] + CONFIRM if self._judged_by(lane) else policy.solo_launches
+
+    def _judged_by(self, lane: _Lane) -> bool:
+        """Whether a check's verdict rests on the launches of this lane."""
+        return lane.paired or self.record.pairs[0].unpaired is not None
+
+    def _decided(self, budget: float) -> bool:
+        logs = log_ratios(self.record.pairs[0], self._pair_traces[0], self._medians_ms)
+        return conclude(logs, budget, self.record.policy.looks) is not None
+
+    def _medians_ms(self, index: int) -> tuple[float, ...]:
+        return summarize(self.record.series[index], self._traces[index], self.record.policy).launch_medians_ms
 
     def _narrow_enough(self, lane: _Lane) -> bool:
         target = self.record.policy.ci_target
@@ -134,13 +155,13 @@ class Session:
         ratio = ratio_of([each.log_ratio for each in told], error_at_look(self.record.policy.looks, len(told)))
         return ratio.ratio, ratio.ci
 
-    def _planned(self) -> int:
-        return self.record.policy.looks[-1] * self.record.policy.sessions
+    def _planned(self, lane: _Lane) -> int:
+        return self._cap(lane) * self.record.policy.sessions
 
     def _launch(self, lane: _Lane, number: int) -> None:
         series = self.record.series[lane.index]
         used = sum(it.used for it in series.launches if it.kind == "measure")
-        self._at.emit(LaunchStarted(series.label, used + 1, self._planned()))
+        self._at.emit(LaunchStarted(series.label, used + 1, self._planned(lane)))
         launched = launch(
             self._subjects[lane.index],
             self._at,
@@ -158,7 +179,7 @@ class Session:
             LaunchFinished(
                 series=series.label,
                 index=summary.launches,
-                planned=self._planned(),
+                planned=self._planned(lane),
                 validity=record.validity,
                 reasons=record.reasons,
                 median_ms=launch_median_ms(trace) if trace is not None and record.validity != "FAILED" else None,
@@ -172,7 +193,7 @@ class Session:
         pair = self.record.pairs[lane.index]
         label = f"{self.record.series[pair.second].label} by {self.record.series[pair.first].label}"
         used = sum(it.used for it in pair.launches)
-        self._at.emit(LaunchStarted(label, used + 1, self._planned()))
+        self._at.emit(LaunchStarted(label, used + 1, self._planned(lane)))
         launched = launch(
             self._subjects[pair.first],
             self._at,
@@ -197,7 +218,7 @@ class Session:
             PairFinished(
                 series=label,
                 index=sum(it.used for it in every[lane.index].launches),
-                planned=self._planned(),
+                planned=self._planned(lane),
                 validity=record.validity,
                 reasons=record.reasons,
                 ratio=math.exp(told.log_ratio) if told is not None else None,

@@ -21,7 +21,7 @@ from edgebench.records.catalog import (
 )
 from edgebench.records.device import DeviceFacts, DeviceState, Place, Reading, ThermalState
 from edgebench.records.plan import Command, Plan, PlannedArtifact, Schedule, TensorFile
-from edgebench.records.result import Monitored, Result, ResultDocument, ResultLayer
+from edgebench.records.result import CheckResult, Monitored, Result, ResultDocument, ResultLayer
 from edgebench.records.run import (
     CanaryReference,
     Identity,
@@ -59,6 +59,7 @@ __all__ = [
     "ArtifactFile",
     "CanaryReference",
     "CanaryRow",
+    "CheckResult",
     "Command",
     "DeviceFacts",
     "DeviceState",

@@ -177,9 +177,15 @@ class NotMeasured(Record, frozen=True, kw_only=True):
 
 
 class RunPolicy(Record, frozen=True, kw_only=True):
-    """How long to go on. ``looks`` are the launch counts at which stopping is considered; the last is the cap."""
+    """How long to go on. ``looks`` are the launch counts at which stopping is considered; the last is the cap.
+
+    With a ``budget`` (.03 allows 3 %) the run is a check: it goes on until its pair is decided, and series that are timed in
+    turns get ``solo_launches`` by themselves, for memory and the latency's size.
+    """
 
     looks: tuple[int, ...] = (6, 10)
+    budget: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    solo_launches: int = 3
     ci_target: Annotated[float, msgspec.Meta(gt=0)] | None = None
     max_time_s: float | None = None
     sessions: int = 1

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from edgebench.analyze.pairs import (
     PairLaunch,
-    alternating_log_ratios,
     holm_errors,
     interference,
+    log_ratios,
     pair_launches,
     ratio_of,
 )
@@ -48,12 +48,7 @@ def _compared(results: Sequence[Result], record: RunRecord, pair_traces: Sequenc
     """The results with the ratios of the run's pairs; together they err as often as one interval."""
     pairs = list(zip(record.pairs, pair_traces, strict=False))
     paired = [pair_launches(pair, traces) if pair.unpaired is None else [] for pair, traces in pairs]
-    logs = [
-        [launch.log_ratio for launch in launches]
-        if pair.unpaired is None
-        else alternating_log_ratios(results[pair.first].launch_medians_ms, results[pair.second].launch_medians_ms)
-        for (pair, _), launches in zip(pairs, paired, strict=True)
-    ]
+    logs = [log_ratios(pair, traces, lambda index: results[index].launch_medians_ms) for pair, traces in pairs]
     told = [index for index, each in enumerate(logs) if each]
     total = min((error_at_look(record.policy.looks, len(logs[index])) for index in told), default=0.0)
     errors = dict(zip(told, holm_errors([ratio_of(logs[index]).p for index in told], total), strict=True))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from edgebench.analyze.verdict import CONFIRM, LOOKS
 from edgebench.errors import DeviceLost, Interrupted, LaunchFailed
 from edgebench.events import LaunchFinished, PairFinished, Waiting
 from edgebench.measure.launching import Subject
@@ -310,6 +312,59 @@ def test_a_resumed_comparison_measures_only_what_its_pairs_lack(tmp_path: Path) 
     run = Session(RunStore(tmp_path).load(), [named(0), named(1)], at).run()
     assert [launch.index for launch in run.pairs[0].launches] == [0, 1, 2, 3, 4, 5]
     assert len(launcher.plans) == 19, "18 launches, and the one that was interrupted"
+
+
+def checked(policy: RunPolicy, *, unpaired: str | None = None) -> RunRecord:
+    pair = Pair(first=0, second=1, unpaired=unpaired)
+    return msgspec.structs.replace(record("old", "new", policy=policy), pairs=(pair,))
+
+
+CHECK = RunPolicy(looks=LOOKS, budget=0.03, profile=False)
+
+
+def of_ratio(ratio: float) -> Callable[[Plan], Trace]:
+    """The second artifact takes ``ratio`` as long, give or take what differs from launch to launch."""
+    noise = cycle([0.999, 1.001, 0.9995, 1.0005])
+
+    def answer(plan: Plan) -> Trace:
+        times = {"artifact 0": 5.0, "artifact 1": 5.0 * ratio * next(noise)}
+        if plan.mode != "pair":
+            return trace(times[plan.artifacts[0].key])
+        first, second = (times[artifact.key] for artifact in plan.artifacts)
+        return pair_trace(first, second)
+
+    return answer
+
+
+@pytest.mark.parametrize(("ratio", "launches"), [(1.0, 6), (1.1, 6 + CONFIRM), (0.9, 6)])
+def test_a_check_ends_when_its_pair_is_decided_and_has_few_launches_of_each_alone(
+    tmp_path: Path, ratio: float, launches: int
+) -> None:
+    at, _, _ = surroundings(tmp_path, of_ratio(ratio))
+    run = Session(checked(CHECK), [named(0), named(1)], at).run()
+    assert len(run.pairs[0].launches) == launches
+    assert [len(series.launches) for series in run.series] == [CHECK.solo_launches] * 2
+
+
+def test_a_check_that_is_never_decided_ends_at_its_last_look(tmp_path: Path) -> None:
+    wide = cycle([0.9, 1.16])
+
+    def answer(plan: Plan) -> Trace:
+        if plan.mode != "pair":
+            return trace()
+        ratio, swapped = next(wide), plan.artifacts[0].key == "artifact 1"
+        return pair_trace(5.0 * ratio, 5.0) if swapped else pair_trace(5.0, 5.0 * ratio)
+
+    at, _, _ = surroundings(tmp_path, answer)
+    run = Session(checked(CHECK), [named(0), named(1)], at).run()
+    assert len(run.pairs[0].launches) == LOOKS[-1]
+
+
+def test_a_check_that_cannot_be_paired_goes_on_with_launches_that_alternate(tmp_path: Path) -> None:
+    at, launcher, _ = surroundings(tmp_path, of_ratio(1.0))
+    run = Session(checked(CHECK, unpaired="two runtimes"), [named(0), named(1)], at).run()
+    assert [len(series.launches) for series in run.series] == [6, 6]
+    assert {plan.mode for plan in launcher.plans} == {"measure"}
 
 
 def test_identity_card_is_completed_from_the_first_launch(tmp_path: Path) -> None:
