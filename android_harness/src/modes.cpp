@@ -21,6 +21,8 @@ namespace {
 // Enough for a median of each layer, little enough to stay quick to write: as in edgebench/agent/modes.py.
 constexpr int64_t kProfileIterationsMin = 30;
 constexpr int64_t kProfileIterationsMax = 200;
+// Two times A B B A of each.
+constexpr int64_t kTurnsMin = 4;
 
 void write_canaries(const Launch& launch, const char* when) {
     const bool settles = std::strcmp(when, "before") == 0;
@@ -280,8 +282,12 @@ void time_interleaved(const Launch& launch, const std::array<Run, 2>& runs, cons
 int64_t pair(const Launch& launch) {
     const std::array<std::unique_ptr<NcnnSession>, 2> sessions{load(launch, 0), load(launch, 1)};
     const std::array<Run, 2> runs{[&] { sessions[0]->run(); }, [&] { sessions[1]->run(); }};
+    // One block alone, however slow; in turns as few as two whole ones: a launch has a minute, also for slow networks.
     Schedule solo = launch.plan.schedule;
     solo.measure_ms = std::min(solo.measure_ms, solo.canary_every_ms);
+    solo.iterations_min = 1;
+    Schedule turns = launch.plan.schedule;
+    turns.iterations_min = std::min(turns.iterations_min, kTurnsMin);
     begin(launch);
     int64_t kept = 0;
     for (size_t index = 0; index < 2; ++index) {
@@ -289,7 +295,7 @@ int64_t pair(const Launch& launch) {
         kept += time_alone(launch, index, runs[index], solo);
         write_canaries(launch, "between");
     }
-    time_interleaved(launch, runs, launch.plan.schedule);
+    time_interleaved(launch, runs, turns);
     finish(launch);
     return kept;
 }

@@ -15,6 +15,8 @@ from .wire import AgentError, Json, TraceWriter
 # The profiler stores every kernel of every run: enough for a median, little enough to stay quick to write.
 PROFILE_ITERATIONS_MIN = 30
 PROFILE_ITERATIONS_MAX = 200
+# Two times A B B A of each.
+TURNS_MIN = 4
 # A block's room is made before anything is timed: a plan without a bound to speak of must not fill the memory.
 BLOCK_MAX = 65536
 
@@ -118,7 +120,9 @@ def measure(launch: Launch) -> int:
 def pair(launch: Launch) -> int:
     """Two artifacts in one process: each alone, to see whether they disturb each other, then in turns for the ratio."""
     both = (launch.ready(0), launch.ready(1))
-    solo = dict(launch.schedule, measure_ms=min(launch.schedule["measure_ms"], launch.schedule["canary_every_ms"]))
+    # One block alone, however slow; in turns as few as two whole ones: a launch has a minute, also for slow networks.
+    schedule = launch.schedule
+    solo = dict(schedule, measure_ms=min(schedule["measure_ms"], schedule["canary_every_ms"]), iterations_min=1)
     kept = 0
     with launch.beside(), quiet_interpreter():
         launch.begin()
@@ -160,7 +164,8 @@ def time_alone(launch: Launch, one: Ready, schedule: Json) -> int:
 def time_in_turns(launch: Launch, both: Tuple[Ready, Ready]) -> None:
     """Blocks in which the two alternate, of which only ratios are taken. The first follows a canary, as the others do."""
     core = host.core_reader()
-    progress = Progress(launch.schedule, after_canary=True)
+    least = min(launch.schedule["iterations_min"], TURNS_MIN)
+    progress = Progress(dict(launch.schedule, iterations_min=least), after_canary=True)
     while True:
         most, least, limit_ns = progress.limits()
         dropped = progress.drop

@@ -96,8 +96,22 @@ def _turn_log_ratios(first: Sequence[int], second: Sequence[int]) -> list[float]
 
 
 def alternating_log_ratios(first_ms: Sequence[float], second_ms: Sequence[float]) -> list[float]:
-    """Of two series whose launches were dealt in turns: each of one against that of the other which came about when it did."""
+    """Of two series whose launches were dealt in turns: each used one against the other's of the same number, which is of about
+    the same time unless one of them had to be replaced."""
     return [math.log(second / first) for first, second in zip(first_ms, second_ms, strict=False)]
+
+
+def session_log_ratios(
+    pair: Pair, traces: Mapping[int, Trace], medians_ms: Callable[[int], Sequence[float]]
+) -> list[float]:
+    """As ``log_ratios``, one for each session: launches of one session are alike. ``medians_ms`` are the series' by session."""
+    if pair.unpaired is not None:
+        return alternating_log_ratios(medians_ms(pair.first), medians_ms(pair.second))
+    used = [launch for launch in pair.launches if launch.used and launch.index in traces]
+    by_session: dict[int, list[float]] = {}
+    for launch, told in zip(used, pair_launches(pair, traces), strict=True):
+        by_session.setdefault(launch.session, []).append(told.log_ratio)
+    return [median(logs) for _, logs in sorted(by_session.items())]
 
 
 def ratio_of(log_ratios: Sequence[float], error: float = 1.0 - CONFIDENCE) -> Ratio:

@@ -93,16 +93,16 @@ def _verdict(
 ) -> tuple[Literal["VALID", "SUSPECT", "INVALID"], tuple[str, ...]]:
     """The run's verdict with every reason that lowers it, each with its figure and limit."""
     if not used:
-        causes = _most_common(launch.reasons for launch in series.launches)
+        causes = most_common_reasons(launch.reasons for launch in series.launches)
         return "INVALID", (f"none of {measured} launches can be used", *causes)
     reasons: list[str] = []
     discarded = measured - len(used)
     if discarded / measured > DISCARDED_SHARE_MAX:
-        causes = _most_common(launch.reasons for launch in series.launches if not launch.used)
+        causes = most_common_reasons(launch.reasons for launch in series.launches if not launch.used)
         reasons += [f"{discarded} of {measured} launches discarded (limit {DISCARDED_SHARE_MAX:.0%})", *causes]
     suspect = [launch for launch in used if launch.validity == "SUSPECT"]
     if len(suspect) / len(used) > SUSPECT_SHARE_MAX:
-        causes = _most_common(launch.reasons for launch in suspect)
+        causes = most_common_reasons(launch.reasons for launch in suspect)
         reasons += [f"{len(suspect)} of {len(used)} launches are SUSPECT (limit {SUSPECT_SHARE_MAX:.0%})", *causes]
     planned = policy.looks[0] if policy.budget is None else policy.solo_launches
     if len(used) < planned:
@@ -118,7 +118,7 @@ def _verdict(
     return ("SUSPECT" if reasons else "VALID"), tuple(reasons)
 
 
-def _most_common(reasons: Iterable[tuple[str, ...]], most: int = 3) -> list[str]:
+def most_common_reasons(reasons: Iterable[tuple[str, ...]], most: int = 3) -> list[str]:
     """The commonest kinds of reason, each shown by its worst launch: reasons of a kind differ only in their figures."""
     every = [reason for launch in reasons for reason in launch]
     kinds = Counter(_kind(reason) for reason in every)

@@ -43,10 +43,10 @@ def look(log_ratios: Sequence[float], budget: float, looks: Sequence[int] = LOOK
     """The verdict on candidate-by-baseline ``log_ratios`` with a ``budget`` (.02 allows 2 %), at one of ``looks``.
 
     *regressed*: even the lower bound is above 1 + budget. *pass*: the upper one is below; *improved* where it is below 1.
-    Raises ValueError for fewer launches than the first look has.
+    Raises ValueError for another count: the error is for these looks alone.
     """
-    if len(log_ratios) < looks[0]:
-        raise ValueError(f"{len(log_ratios)} launches, the first look is at {looks[0]}")
+    if len(log_ratios) not in looks:
+        raise ValueError(f"{len(log_ratios)} launches, looks are at {', '.join(map(str, looks))}")
     centre, half = _yuen(log_ratios, ERROR_EACH_SIDE / len(looks))
     low, high = math.exp(centre - half), math.exp(centre + half)
     return Look(len(log_ratios), math.exp(centre), low, high, _verdict(low, high, budget))
@@ -107,5 +107,7 @@ def _yuen(values: Sequence[float], error: float) -> tuple[float, float]:
     count, cut = len(ordered), math.floor(TRIMMED * len(ordered))
     kept = ordered[cut : count - cut]
     winsorized = [kept[0]] * cut + kept + [kept[-1]] * cut
-    deviation = stdev(winsorized) / ((1.0 - 2.0 * cut / count) * math.sqrt(count))
+    # Most of them alike to the nanosecond are no proof that none can differ.
+    spread = stdev(winsorized) or stdev(ordered)
+    deviation = spread / ((1.0 - 2.0 * cut / count) * math.sqrt(count))
     return fmean(kept), float(stdtrit(len(kept) - 1, 1.0 - error)) * deviation

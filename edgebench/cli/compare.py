@@ -50,7 +50,7 @@ def command(
 
     \b
     edgebench compare mobileone_s0 mobilenetv3_large repvit_m0_9
-    edgebench compare old.onnx new.onnx --ci 0.5%
+    edgebench compare old.onnx new.onnx --runtime onnxruntime
     edgebench compare mobileone resnet50 --runtime ncnn --format csv > table.csv
     edgebench compare last 20261122-171500-mobileone_s0-3f9a --out comparison.md
     """

@@ -36,6 +36,8 @@ from edgebench.records import (
 
 # A series that fails this often in a row will not heal by being repeated.
 FAILURES_MAX = 3
+# Launches of each series by itself, at most, beside pairs that go on until their ratio is narrow.
+BESIDE_PAIRS = 10
 # How often the pause between two sessions tells how long it still is.
 PAUSE_STEP_S = 5.0
 
@@ -58,7 +60,11 @@ class Session:
         self.record = record
         self._subjects = subjects
         self._at = at
-        self._order = random.Random(record.run_id)  # noqa: S311  (an order, not a secret; the id makes it repeatable)
+        # An order, not a secret, that can be repeated; a run that is resumed goes on in another than it began.
+        so_far = sum(len(series.launches) for series in record.series) + sum(
+            len(pair.launches) for pair in record.pairs
+        )
+        self._order = random.Random(f"{record.run_id} {so_far}")  # noqa: S311
         self._traces: list[dict[int, Trace]] = [dict(at.store.traces(series)) for series in record.series]
         self._pair_traces: list[dict[int, Trace]] = [dict(at.store.traces(pair)) for pair in record.pairs]
         alone = [_Lane(index) for index in range(len(record.series))]
@@ -124,7 +130,9 @@ class Session:
         """Used launches of a lane, at most."""
         policy = self.record.policy
         if policy.budget is None:
-            return policy.looks[-1]
+            # A narrow ratio is asked for then, and latencies take many times the launches for as narrow a one.
+            in_turns = policy.ci_target is not None and any(pair.unpaired is None for pair in self.record.pairs)
+            return min(policy.looks[-1], BESIDE_PAIRS) if in_turns and not lane.paired else policy.looks[-1]
         return policy.looks[-1] + CONFIRM if self._judged_by(lane) else policy.solo_launches
 
     def _judged_by(self, lane: _Lane) -> bool:
@@ -204,7 +212,7 @@ class Session:
             session=number,
             gate_at_most_s=self._left_s(),
             second=self._subjects[pair.second],
-            swapped=self._order.random() < 0.5,
+            swapped=self._swapped(pair),
         )
         record, trace = launched.record, launched.trace
         if trace is not None:
@@ -227,6 +235,13 @@ class Session:
                 device=_device_text(trace, self._at.reference),
             )
         )
+
+    def _swapped(self, pair: Pair) -> bool:
+        """Which is loaded first is drawn for every other launch, and the next has it the other way round.
+
+        It moves the ratio by some per mille, and by chance alone a few launches may all be alike.
+        """
+        return self._order.random() < 0.5 if len(pair.launches) % 2 == 0 else not pair.launches[-1].swapped
 
     def _profile(self, index: int) -> None:
         series, subject = self.record.series[index], self._subjects[index]

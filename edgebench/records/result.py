@@ -58,8 +58,9 @@ class Result(Record, frozen=True, kw_only=True):
     the measurements cannot separate share one.
 
     ``ratio`` is this latency by that of ``ratio_to``, the comparison's first, where they were compared in one run: the median
-    over launches. ``ratio_ci95`` is its interval; several of a run err together as often as one (Holm 1979). ``design`` is
-    *paired* where both were timed in turns in one process, else *alternating*, with the reason.
+    over launches, or sessions. ``ratio_ci95`` is its interval; that any of a run leaves out 1 by mistake happens as seldom as
+    with one alone (Holm 1979). ``design`` is *paired* where both were timed in turns in one process, else *alternating*, with
+    the reason.
     """
 
     run_id: str

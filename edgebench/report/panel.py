@@ -28,6 +28,8 @@ def result_panel(result: Result) -> RenderableType:
     if result.transfers_ms:
         copies = ", ".join(f"{name} {milliseconds(value)} ms" for name, value in result.transfers_ms.items())
         grid.add_row("transfers", f"{copies}, not in the latency")
+    if result.ratio_to is not None:
+        grid.add_row("ratio", Text(_ratio(result)))
     if conditions := _conditions(result):
         grid.add_row("device", Text(conditions))
     grid.add_row("parity", _parity(result.parity))
@@ -60,6 +62,15 @@ def _latency(result: Result) -> Text:
         scope = f"over {sessions} sessions" if sessions else "this session"
         text.append(f"  (95 %: {milliseconds(low)} to {milliseconds(high)} ms, this device, {scope})", style="dim")
     return text
+
+
+def _ratio(result: Result) -> str:
+    if result.ratio is None:
+        return f"n/a to {result.ratio_to} ({result.design})"
+    text = f"{result.ratio:.4f} x {result.ratio_to}"
+    if result.ratio_ci95 is not None:
+        text += f" (95 %: {result.ratio_ci95[0]:.4f} to {result.ratio_ci95[1]:.4f})"
+    return f"{text}, {result.design}"
 
 
 def _verdict(result: Result) -> Text:

@@ -15,9 +15,10 @@ from edgebench.analyze.pairs import (
     log_ratios,
     pair_launches,
     ratio_of,
+    session_log_ratios,
 )
 from edgebench.analyze.statistics import error_at_look, ranks
-from edgebench.analyze.summary import DISCARDED_SHARE_MAX, SUSPECT_SHARE_MAX, summarize
+from edgebench.analyze.summary import DISCARDED_SHARE_MAX, SUSPECT_SHARE_MAX, most_common_reasons, summarize
 from edgebench.analyze.telemetry import busy_gpu_mhz, sensors_share
 from edgebench.records import (
     CanaryRow,
@@ -28,6 +29,7 @@ from edgebench.records import (
     ProfileRecord,
     Result,
     ResultLayer,
+    RunPolicy,
     RunRecord,
     Series,
     Trace,
@@ -36,7 +38,7 @@ from edgebench.report.layers import layer_documents
 
 
 def results_of(
-    record: RunRecord, traces: Sequence[Mapping[int, Trace]], pair_traces: Sequence[Mapping[int, Trace]] = ()
+    record: RunRecord, traces: Sequence[Mapping[int, Trace]], pair_traces: Sequence[Mapping[int, Trace]]
 ) -> list[Result]:
     """One result a series, in the run's order. ``traces[i]`` are those of series ``i`` by launch index, ``pair_traces[i]`` of
     pair ``i``."""
@@ -45,18 +47,26 @@ def results_of(
 
 
 def _compared(results: Sequence[Result], record: RunRecord, pair_traces: Sequence[Mapping[int, Trace]]) -> list[Result]:
-    """The results with the ratios of the run's pairs; together they err as often as one interval."""
-    pairs = list(zip(record.pairs, pair_traces, strict=False))
+    """The results with the ratios of the run's pairs: that an interval leaves out 1 by mistake happens in one of twenty runs.
+
+    With several sessions the session is the unit, as for latencies.
+    """
+    pairs = list(zip(record.pairs, pair_traces, strict=True))
     paired = [pair_launches(pair, traces) if pair.unpaired is None else [] for pair, traces in pairs]
-    logs = [log_ratios(pair, traces, lambda index: results[index].launch_medians_ms) for pair, traces in pairs]
+    if sessions := record.policy.sessions > 1:
+        logs = [session_log_ratios(pair, traces, lambda at: results[at].session_medians_ms) for pair, traces in pairs]
+    else:
+        logs = [log_ratios(pair, traces, lambda at: results[at].launch_medians_ms) for pair, traces in pairs]
     told = [index for index, each in enumerate(logs) if each]
-    total = min((error_at_look(record.policy.looks, len(logs[index])) for index in told), default=0.0)
+    looks = () if sessions else record.policy.looks
+    total = min((error_at_look(looks, len(logs[index])) for index in told), default=0.0)
     errors = dict(zip(told, holm_errors([ratio_of(logs[index]).p for index in told], total), strict=True))
     compared = list(results)
     for index, (pair, _) in enumerate(pairs):
         ratio = ratio_of(logs[index], errors[index]) if index in errors else None
         result = compared[pair.second]
-        reasons = (*result.reasons, *_doubts(pair, paired[index]))
+        doubts = _doubts(pair, paired[index], record.policy) if pair.unpaired is None else []
+        reasons = (*result.reasons, *doubts)
         compared[pair.second] = replace(
             result,
             ratio=ratio.ratio if ratio else None,
@@ -69,8 +79,11 @@ def _compared(results: Sequence[Result], record: RunRecord, pair_traces: Sequenc
     return compared
 
 
-def _doubts(pair: Pair, told: Sequence[PairLaunch]) -> list[str]:
+def _doubts(pair: Pair, told: Sequence[PairLaunch], policy: RunPolicy) -> list[str]:
     """What speaks against a ratio of launches in turns."""
+    if len(told) < policy.looks[0]:
+        causes = most_common_reasons(launch.reasons for launch in pair.launches if not launch.used)
+        return [f"only {len(told)} launches of the pair, {policy.looks[0]} were planned", *causes]
     every, doubts = len(pair.launches), []
     discarded = every - len(told)
     suspect = sum(launch.validity == "SUSPECT" for launch in pair.launches)
@@ -205,20 +218,30 @@ def _notes(record: RunRecord) -> tuple[str, ...]:
 
 def ranked(results: Sequence[Result]) -> list[Result]:
     """The results, the fastest first, with the ranks that their intervals support; what has no latency comes last."""
-    intervals, by = _to_rank(results)
+    intervals, by = rank_by(results)
     with_rank = [replace(result, rank=rank) for result, rank in zip(results, ranks(intervals), strict=True)]
     order = sorted(range(len(results)), key=lambda index: float("inf") if (at := by[index]) is None else at)
     return [with_rank[index] for index in order]
 
 
-def _to_rank(results: Sequence[Result]) -> tuple[list[tuple[float, float] | None], list[float | None]]:
-    """The intervals that ranks rest on, and what rows are in the order of: ratios where one run compared all with its first, as
-    they are far narrower than latencies, else the latencies."""
+def rank_by(results: Sequence[Result]) -> tuple[list[tuple[float, float] | None], list[float | None]]:
+    """The intervals that ranks rest on, and what rows are in the order of: the latencies, or ratios (``ranked_by_ratios``)."""
+    if not ranked_by_ratios(results):
+        return [result.ci95_ms for result in results], [result.median_ms for result in results]
+    intervals = [(1.0, 1.0) if result.ratio_to is None else result.ratio_ci95 for result in results]
+    return intervals, [1.0 if result.ratio_to is None else result.ratio for result in results]
+
+
+def ranked_by_ratios(results: Sequence[Result]) -> bool:
+    """Whether one run held every other row against its first, with an interval: these are far narrower than latencies'."""
     first = [result for result in results if result.ratio_to is None]
-    if len(first) == 1 and all(result.ratio_to in (None, first[0].label) for result in results) and len(results) > 1:
-        intervals = [(1.0, 1.0) if result.ratio_to is None else result.ratio_ci95 for result in results]
-        return intervals, [1.0 if result.ratio_to is None else result.ratio for result in results]
-    return [result.ci95_ms for result in results], [result.median_ms for result in results]
+    if len(first) != 1 or len(results) < 2 or first[0].median_ms is None:
+        return False
+    return all(
+        result is first[0]
+        or (result.run_id == first[0].run_id and result.ratio_to == first[0].label and result.ratio_ci95 is not None)
+        for result in results
+    )
 
 
 def identity_differences(results: Sequence[Result]) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from statistics import mean, stdev
 
 from edgebench.analyze.statistics import half_width
 from edgebench.records import PublishedFigure, Result, RunRecord
-from edgebench.report.results import identity_differences
+from edgebench.report.results import identity_differences, ranked_by_ratios
 
 FORMATS = ("github", "grid", "csv", "latex", "html")
 HEADERS = (
@@ -35,6 +35,7 @@ RATIO_HEADERS = ("ratio", "95 % interval of it")
 _RATIO_AT = HEADERS.index("p90 ms")
 # In csv alone: what the notes below the table say elsewhere.
 CSV_HEADERS = ("weights", "reasons", "not alike in")
+CSV_RATIO_HEADERS = ("ratio to", "design")
 # Columns of the table itself: their differences are seen there.
 _SHOWN = {"model", "runtime", "precision_stored", "threads"}
 # What differs between engines that were built by the same words.
@@ -59,8 +60,10 @@ def comparison_rows(results: Sequence[Result]) -> list[list[str]]:
     """The table's cells as text, in the given order; with those of RATIO_HEADERS where there is any ratio."""
     rows = [_row(result) for result in results]
     if _has_ratios(results):
+        bases = _bases(results)
         rows = [
-            row[:_RATIO_AT] + _ratio_cells(result) + row[_RATIO_AT:] for row, result in zip(rows, results, strict=True)
+            row[:_RATIO_AT] + _ratio_cells(result, bases) + row[_RATIO_AT:]
+            for row, result in zip(rows, results, strict=True)
         ]
     return rows
 
@@ -70,12 +73,17 @@ def comparison_headers(results: Sequence[Result]) -> tuple[str, ...]:
     return (*HEADERS[:_RATIO_AT], *RATIO_HEADERS, *HEADERS[_RATIO_AT:]) if _has_ratios(results) else HEADERS
 
 
+def _bases(results: Sequence[Result]) -> set[tuple[str, str]]:
+    """The rows that others were held against: run and label."""
+    return {(result.run_id, result.ratio_to) for result in results if result.ratio_to is not None}
+
+
 def _has_ratios(results: Sequence[Result]) -> bool:
     return any(result.ratio_to is not None for result in results)
 
 
-def _ratio_cells(result: Result) -> list[str]:
-    if result.ratio_to is None:
+def _ratio_cells(result: Result, bases: set[tuple[str, str]]) -> list[str]:
+    if (result.run_id, result.label) in bases:
         return ["1", ""]
     if result.ratio is None or result.ratio_ci95 is None:
         return ["n/a", "n/a"]
@@ -89,8 +97,13 @@ def comparison_table(results: Sequence[Result], format_name: str) -> str:
     if format_name == "csv":
         text = io.StringIO()
         unlike = "; ".join(_unlike_fields(results))
-        told = [[*row, r.weights, "; ".join(r.reasons), unlike] for row, r in zip(rows, results, strict=True)]
-        csv.writer(text, lineterminator="\n").writerows([(*comparison_headers(results), *CSV_HEADERS), *told])
+        more = CSV_RATIO_HEADERS if _has_ratios(results) else ()
+        told = [
+            [*row, r.weights, "; ".join(r.reasons), unlike, *([r.ratio_to or "", r.design or ""] if more else [])]
+            for row, r in zip(rows, results, strict=True)
+        ]
+        headers = (*comparison_headers(results), *CSV_HEADERS, *more)
+        csv.writer(text, lineterminator="\n").writerows([headers, *told])
         return text.getvalue().rstrip("\n")
     from tabulate import tabulate
 
@@ -146,8 +159,10 @@ def comparison_notes(results: Sequence[Result]) -> list[str]:
     notes = []
     ranks = [result.rank for result in results if result.rank is not None]
     if len(set(ranks)) < len(ranks):
+        of = "ratio" if ranked_by_ratios(results) else "latency"
         notes.append(
-            "Rows whose intervals overlap share a rank, also by way of a row between them: a wide one joins all that it spans."
+            f"Rows whose intervals of the {of} overlap share a rank, also by way of a row between them: a wide one joins all "
+            "that it spans."
         )
     notes += _ratio_notes(results)
     for result in results:
@@ -165,7 +180,10 @@ def _ratio_notes(results: Sequence[Result]) -> list[str]:
     compared = [result for result in results if result.ratio_to is not None]
     if not compared:
         return []
-    bases = ", ".join(_unique(result.ratio_to for result in compared if result.ratio_to is not None))
+    rows = [result for result in results if (result.run_id, result.label) in _bases(results)]
+    bases = ", ".join(_label(results, row) for row in rows) or ", ".join(
+        _unique(str(each.ratio_to) for each in compared)
+    )
     lines = [f"Ratios are to {bases}, by launches that time both in turns in one process where nothing else is said."]
     for result in compared:
         if result.design is not None and result.design != "paired":

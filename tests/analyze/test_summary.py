@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from edgebench.analyze.summary import _most_common, summarize
+from edgebench.analyze.summary import most_common_reasons, summarize
 from edgebench.records import Fidelity, LaunchRecord, RunPolicy, Series, Trace
 from edgebench.records.run import Validity
 from tests.measure.fakes import series, trace
@@ -132,7 +132,7 @@ def test_a_device_on_battery_is_said() -> None:
 
 def test_a_kind_of_reason_is_shown_by_its_worst_launch() -> None:
     reasons = [("clock canary 1.20x its reference",), ("clock canary 1.90x its reference",), ("throttled",)]
-    assert _most_common(reasons) == [
+    assert most_common_reasons(reasons) == [
         "clock canary 1.90x its reference (the worst of 2 launches)",
         "throttled (1 launch)",
     ]

@@ -90,7 +90,7 @@ def test_improved_needs_the_whole_interval_below_one():
 
 @given(st.lists(st.floats(-0.1, 0.1), min_size=6, max_size=28), st.floats(0.0, 0.1))
 def test_a_verdict_follows_from_its_bounds(log_ratios: list[float], budget: float) -> None:
-    found = look(log_ratios, budget)
+    found = look(log_ratios, budget, (len(log_ratios),))
     assert found.low <= found.ratio <= found.high
     assert (found.verdict == "regressed") == (found.low > 1 + budget)
     assert (found.verdict in ("pass", "improved")) == (found.high < 1 + budget or found.high < 1)
@@ -118,6 +118,12 @@ def test_slower_is_said_only_when_as_many_launches_more_say_so_too():
     assert doubted is not None and (doubted.verdict, doubted.decided.verdict) == ("inconclusive", "regressed")
 
 
-def test_fewer_launches_than_the_first_look_are_no_look():
-    with pytest.raises(ValueError, match="the first look is at 6"):
-        look([0.0] * 5, BUDGET)
+def test_only_a_planned_look_is_one():
+    for count in (5, 7, 29):
+        with pytest.raises(ValueError, match="looks are at 6, 8"):
+            look([0.0] * count, BUDGET)
+
+
+def test_launches_that_are_nearly_all_alike_still_have_an_interval():
+    found = look([0.03] * 5 + [0.031], BUDGET)
+    assert found.low < found.ratio < found.high

@@ -171,9 +171,8 @@ def pair_trace(first_ms: float, second_ms: float, solo_ms: tuple[float, float] |
 
     in_turns = rows((first_ms, second_ms), interleaved=True)
     alone = rows(solo_ms or (first_ms, second_ms), interleaved=False)
-    made = trace(rows=[*alone, *in_turns], **more)
-    # Its own solo block of the first artifact.
-    return Trace(rows=tuple(row for row in made.rows if not (isinstance(row, IterationsRow) and len(row.cores) > 20)))
+    made = trace(rows=[*alone, *in_turns], iterations=0, **more)
+    return Trace(rows=tuple(row for row in made.rows if not (isinstance(row, IterationsRow) and not row.cores)))
 
 
 def telemetry(t_ms: float, **changes: object) -> TelemetryRow:

@@ -14,7 +14,7 @@ from edgebench.analyze.verdict import CONFIRM, LOOKS
 from edgebench.errors import DeviceLost, Interrupted, LaunchFailed
 from edgebench.events import LaunchFinished, PairFinished, Waiting
 from edgebench.measure.launching import Subject
-from edgebench.measure.session import PAUSE_STEP_S, Session
+from edgebench.measure.session import BESIDE_PAIRS, PAUSE_STEP_S, Session
 from edgebench.measure.store import RunStore
 from edgebench.records import Pair, Plan, RunPolicy, RunRecord, ThermalState, Trace
 from tests.measure.fakes import (
@@ -312,6 +312,20 @@ def test_a_resumed_comparison_measures_only_what_its_pairs_lack(tmp_path: Path) 
     run = Session(RunStore(tmp_path).load(), [named(0), named(1)], at).run()
     assert [launch.index for launch in run.pairs[0].launches] == [0, 1, 2, 3, 4, 5]
     assert len(launcher.plans) == 19, "18 launches, and the one that was interrupted"
+
+
+def test_a_narrow_ratio_is_asked_of_the_pair_and_not_of_the_latencies(tmp_path: Path) -> None:
+    wide = cycle([4.0, 6.0])
+
+    def answer(plan: Plan) -> Trace:
+        return answer_to(plan) if plan.mode == "pair" else trace(next(wide))
+
+    at, _, _ = surroundings(tmp_path, answer)
+    policy = RunPolicy(looks=(6, 10, 16, 24, 40), ci_target=0.01, profile=False)
+    begun = msgspec.structs.replace(compared("a", "b"), policy=policy)
+    run = Session(begun, [named(0), named(1)], at).run()
+    assert len(run.pairs[0].launches) == 6
+    assert [len(series.launches) for series in run.series] == [BESIDE_PAIRS] * 2
 
 
 def checked(policy: RunPolicy, *, unpaired: str | None = None) -> RunRecord:

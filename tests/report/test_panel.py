@@ -94,6 +94,13 @@ def test_what_a_monitor_saw_and_cost_and_what_copies_took_stand_in_the_panel():
     assert "transfers" not in drawn(result_panel(result()))
 
 
+def test_a_ratio_stands_in_the_panel_with_what_it_is_to_and_how_it_came_about():
+    paired = result(ratio=1.0234, ratio_ci95=(1.0211, 1.0262), ratio_to="old-ncnn-fp32-t1", design="paired")
+    said = " ".join(drawn(result_panel(paired)).replace("│", "").split())
+    assert "1.0234 x old-ncnn-fp32-t1 (95 %: 1.0211 to 1.0262), paired" in said
+    assert "ratio  " not in drawn(result_panel(result()))
+
+
 def test_what_reading_sensors_cost_stands_in_the_panel():
     said = " ".join(drawn(result_panel(result(telemetry_share=0.00042))).replace("│", "").split())
     assert "reading sensors cost 0.04% of a core" in said

@@ -52,7 +52,7 @@ def derived(*launches: LaunchRecord, traces: dict[int, Trace] | None = None):
     run = record("net")
     run = replace(run, series=(replace(run.series[0], launches=launches),))
     every = {each.index: trace() for each in launches} | (traces or {})
-    return results_of(run, [every])[0]
+    return results_of(run, [every], [])[0]
 
 
 def test_the_temperature_of_the_body_before_the_launches_that_were_used():
@@ -159,7 +159,7 @@ def test_two_that_are_alike_share_a_rank() -> None:
     assert [each.rank for each in ranked(compared([AROUND]))] == [1, 1]
 
 
-def test_several_comparisons_err_together_as_often_as_one() -> None:
+def test_the_clearest_of_several_comparisons_is_judged_the_most_strictly() -> None:
     one = compared([[1.01 * each for each in AROUND]])[1]
     several = compared(
         [[1.01 * each for each in AROUND], [1.02 * each for each in AROUND], [1.03 * each for each in AROUND]]
@@ -174,13 +174,61 @@ def test_several_comparisons_err_together_as_often_as_one() -> None:
 
 
 def test_a_run_that_is_not_paired_compares_the_launches_that_alternated() -> None:
-    _, other = compared([[]], unpaired="two runtimes")
-    assert (other.ratio, other.design) == (pytest.approx(1.0), "alternating: two runtimes")
+    run = record("first", "other")
+    alone = tuple(launch(index) for index in range(6))
+    pair = Pair(first=0, second=1, unpaired="two runtimes")
+    run = replace(run, series=tuple(replace(each, launches=alone) for each in run.series), pairs=(pair,), policy=POLICY)
+    # The machine gets slower from launch to launch, which both see.
+    traces = [{number: trace(ms * (1.0 + 0.05 * number)) for number in range(6)} for ms in (5.0, 5.5)]
+    _, other = results_of(run, traces, [{}])
+    assert (other.ratio, other.design) == (pytest.approx(1.1), "alternating: two runtimes")
+    assert other.ratio_ci95 is not None and other.ratio_ci95[1] - other.ratio_ci95[0] < 1e-3
+
+
+def test_with_several_sessions_the_session_is_the_unit_of_a_ratio() -> None:
+    run = record("first", "other")
+    launches = tuple(replace(launch(index), kind="pair", session=index // 6) for index in range(12))
+    run = replace(
+        run,
+        series=tuple(replace(each, launches=tuple(launch(index) for index in range(6))) for each in run.series),
+        pairs=(Pair(first=0, second=1, launches=launches),),
+        policy=replace(POLICY, sessions=2),
+    )
+    # Two sessions that do not agree: twelve launches of one would.
+    ratios = [*(1.02 * each for each in AROUND), *(1.04 * each for each in AROUND)]
+    traces = {number: pair_trace(5.0, 5.0 * ratio) for number, ratio in enumerate(ratios)}
+    _, other = results_of(run, [{number: trace() for number in range(6)}] * 2, [traces])
+    assert other.ratio == pytest.approx(1.03, abs=1e-3) and other.ratio_ci95 is not None
+    assert other.ratio_ci95[0] < 1.0 < 1.06 < other.ratio_ci95[1], "two values, one degree of freedom"
+
+
+def test_without_an_interval_of_every_ratio_ranks_rest_on_the_latencies() -> None:
+    base, fast = compared([[0.5]])
+    assert fast.ratio_ci95 is None
+    slow = replace(base, ci95_ms=(5.0, 5.1), median_ms=5.05)
+    quick = replace(fast, ci95_ms=(2.0, 2.1), median_ms=2.05)
+    assert [(each.label, each.rank) for each in ranked([slow, quick])] == [(fast.label, 1), (base.label, 2)]
+    broken = replace(compared([AROUND])[0], median_ms=None, ci95_ms=None)
+    assert next(each.rank for each in ranked([broken, compared([AROUND])[1]]) if each.label == base.label) is None
 
 
 def test_turns_that_disturb_make_the_ratio_suspect() -> None:
     _, other = compared([[1.2 * each for each in AROUND]], solo=1.0)
     assert other.verdict == "SUSPECT" and any(reason.startswith("interference:") for reason in other.reasons)
+
+
+def test_a_pair_with_too_few_launches_says_so_and_why() -> None:
+    run = record("first", "other")
+    failed = replace(launch(0, validity="FAILED"), kind="pair", reasons=("the deadline of 60 s was over",))
+    run = replace(
+        run,
+        series=tuple(replace(each, launches=tuple(launch(index) for index in range(6))) for each in run.series),
+        pairs=(Pair(first=0, second=1, launches=(failed,)),),
+        policy=POLICY,
+    )
+    _, other = results_of(run, [{number: trace() for number in range(6)}] * 2, [{}])
+    assert (other.ratio, other.verdict) == (None, "SUSPECT")
+    assert other.reasons[0] == "only 0 launches of the pair, 6 were planned" and "deadline" in other.reasons[1]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from edgebench.records import Result
 from edgebench.report.results import identity_differences, ranked
 from edgebench.report.tables import (
     CSV_HEADERS,
+    CSV_RATIO_HEADERS,
     FORMATS,
     HEADERS,
     RATIO_HEADERS,
@@ -54,6 +55,21 @@ def test_ratios_stand_beside_the_latencies_and_say_to_what_and_how() -> None:
     assert f"{apart.label} is not timed in turns with it, its launches alternate: ncnn and onnxruntime" in notes
     assert f"{paired.label} is not" not in notes
     assert RATIO_HEADERS[0] not in comparison_table([base], "csv").splitlines()[0].split(",")
+    assert [row[-2:] for row in rows] == [
+        list(CSV_RATIO_HEADERS),
+        ["", ""],
+        [base.label, "paired"],
+        [base.label, "alternating: ncnn and onnxruntime are two runtimes"],
+    ]
+
+
+def test_a_row_of_another_run_is_nobodys_ratio_of_one() -> None:
+    base = result("mobileone_s0")
+    paired = result("resnet50", ratio=1.02, ratio_ci95=(1.01, 1.03), ratio_to=base.label, design="paired")
+    foreign = result("vgg16", run_id="another")
+    rows = list(csv.reader(io.StringIO(comparison_table([base, paired, foreign], "csv"))))
+    at = rows[0].index(RATIO_HEADERS[0])
+    assert [row[at] for row in rows[1:]] == ["1", "1.0200", "n/a"]
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import statistics
 import subprocess
 import time
 from collections.abc import Iterator
@@ -141,17 +140,21 @@ def canary_ns(trace: Trace) -> int:
 
 def test_the_harness_and_its_canaries_slow_down_alike(page, tmp_path):
     harness = clocked_harness().path
-    ratios: dict[str, list[float]] = {"iteration": [], "canary": []}
-    # Alternating, as this machine's own clock drifts; the fastest of each launch, as its neighbours are noisy.
-    for number in range(4):
-        page.set_slowdown(1.0)
-        plain = measured(tmp_path / f"plain{number}", harness, tmp_path / "clock")
-        page.set_slowdown(2.0)
-        slow = measured(tmp_path / f"slow{number}", harness, tmp_path / "clock")
-        ratios["iteration"].append(iteration_ns(slow) / iteration_ns(plain))
-        ratios["canary"].append(canary_ns(slow) / canary_ns(plain))
-    assert statistics.median(ratios["canary"]) == pytest.approx(2.0, rel=0.15)
-    assert statistics.median(ratios["iteration"]) == pytest.approx(2.0, rel=0.2)
+    fastest: dict[float, list[tuple[int, int]]] = {1.0: [], 2.0: []}
+    # A neighbour on the other hyperthread makes everything twice as slow for seconds: the fastest of several launches of each
+    # was left alone, and more are made until both were.
+    for number in range(12):
+        for slowdown, found in fastest.items():
+            page.set_slowdown(slowdown)
+            trace = measured(tmp_path / f"{slowdown}-{number}", harness, tmp_path / "clock")
+            found.append((iteration_ns(trace), canary_ns(trace)))
+        iteration, canary = (
+            min(each[which] for each in fastest[2.0]) / min(each[which] for each in fastest[1.0]) for which in (0, 1)
+        )
+        if number >= 3 and (iteration, canary) == (pytest.approx(2.0, rel=0.2), pytest.approx(2.0, rel=0.15)):
+            break
+    assert canary == pytest.approx(2.0, rel=0.15)
+    assert iteration == pytest.approx(2.0, rel=0.2)
 
 
 def test_on_the_slow_phone_a_busy_harness_uses_as_much_cpu_time_as_passes(page, tmp_path):
