@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import sys
@@ -54,10 +55,10 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-seconds=$(printf '%d.%03d' $((interval / 1000)) $((interval % 1000)))
-line=$(cat "$JETSON/tegrastats")
-# No program is started for a line: its cost is measured, and is to be near the real one's.
-[ ! -f "$JETSON/live/soc_c" ] || line=$(echo "$line" | sed 's/@[0-9.]*C/@${soc}C/g')
+# No program is started but sleep: its cost is measured, and is to be near the real one's.
+ms=00$((interval % 1000)) seconds=$((interval / 1000))
+seconds=$seconds.${ms#"${ms%???}"}
+if [ -f "$JETSON/live/soc_c" ]; then read -r line < "$JETSON/tegrastats_live"; else read -r line < "$JETSON/tegrastats"; fi
 while true; do
   [ ! -f "$JETSON/live/soc_c" ] || read -r soc < "$JETSON/live/soc_c"
   eval "echo \\"$line\\"" >> "$log"
@@ -97,7 +98,10 @@ def lay_out_jetson(folder: Path) -> None:
     shutil.copy(SAMPLES / "nv_tegra_release_r36.txt", folder / "etc" / "nv_tegra_release")
     (folder / "mode").write_text("1\n")
     lines = (SAMPLES / "tegrastats_lines.txt").read_text().splitlines(keepends=True)
-    (folder / "tegrastats").write_text(next(line for line in lines if "GR3D_FREQ 63%@[621]" in line))
+    line = next(line for line in lines if "GR3D_FREQ 63%@[621]" in line)
+    (folder / "tegrastats").write_text(line)
+    # As the shell fills it in.
+    (folder / "tegrastats_live").write_text(re.sub(r"@[0-9.]+C", "@${soc}C", line))
     clocks = (SAMPLES / "jetson_clocks_show_orin_nano.txt").read_text()
     (folder / "clocks").write_text(clocks)
     # As jetson_clocks leaves it: the memory's bounds stay, an override holds it.
