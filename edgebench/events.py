@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,10 @@ class LaunchStarted:
 
 @dataclass(frozen=True)
 class LaunchFinished:
-    """One launch ended and was judged; the running summary is over the used launches so far.
+    """One launch of a series or of a pair ended and was judged; what is running is over the used launches so far.
 
-    ``device`` is what canaries and sensors said of the launch, in a few words.
+    ``unit`` is *ms* for a series' median, *x* for a pair's ratio, of which ``figure`` is the launch's own. ``device`` is what
+    canaries and sensors said of the launch, in a few words.
     """
 
     series: str
@@ -62,24 +64,10 @@ class LaunchFinished:
     planned: int
     validity: str
     reasons: tuple[str, ...]
-    median_ms: float | None
-    running_median_ms: float | None
-    running_ci95_ms: tuple[float, float] | None
-    device: str
-
-
-@dataclass(frozen=True)
-class PairFinished:
-    """One launch of a pair ended and was judged, as LaunchFinished says it; ``ratio`` is the second's time by the first's."""
-
-    series: str
-    index: int
-    planned: int
-    validity: str
-    reasons: tuple[str, ...]
-    ratio: float | None
-    running_ratio: float | None
-    running_ci: tuple[float, float] | None
+    unit: Literal["ms", "x"]
+    figure: float | None
+    running: float | None
+    running_ci95: tuple[float, float] | None
     device: str
 
 
@@ -90,7 +78,7 @@ class Note:
     text: str
 
 
-Event = StageStarted | StageFinished | Progressed | Waiting | LaunchStarted | LaunchFinished | PairFinished | Note
+Event = StageStarted | StageFinished | Progressed | Waiting | LaunchStarted | LaunchFinished | Note
 Emit = Callable[[Event], None]
 
 

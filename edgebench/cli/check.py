@@ -62,7 +62,8 @@ def command(baseline: str, candidate: str, budget: float, flags: MeasuringFlags,
             raise UsageError(
                 f"{baseline} and {candidate} are {len(prepared.series)} models", hint="name one model each"
             )
-        order = replace(order_of(flags, profile=False, paired=not unpaired), policy=policy)
+        order = order_of(flags, profile=False, comparison="alternate" if unpaired else "in turns")
+        order = replace(order, policy=policy)
         store, record = measure_prepared(prepared, request.cores, order, bench)
     results = results_from(store, record)
     check = check_of(record, results, store.traces(record.pairs[0]))

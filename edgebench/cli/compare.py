@@ -94,7 +94,7 @@ def _measured(names: tuple[str, ...], flags: MeasuringFlags, *, unpaired: bool) 
     from edgebench.measure.measuring import measure
 
     with progress() as emit, bench_of(names, flags, emit) as bench:
-        order = order_of(flags, profile=False, paired=not unpaired)
+        order = order_of(flags, profile=False, comparison="alternate" if unpaired else "in turns")
         store, record = measure(request_of(names, flags, bench), order, bench)
     stderr_console().print(f"saved: {store.folder}", markup=False, soft_wrap=True)
     return store, record

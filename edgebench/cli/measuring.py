@@ -15,6 +15,7 @@ from edgebench.errors import EXIT_ERROR, EXIT_NO_VALID_MEASUREMENT, EXIT_OK, NoV
 from edgebench.events import Emit
 from edgebench.measure.measuring import Order
 from edgebench.measure.opening import Access, on_serial, open_bench
+from edgebench.measure.pairing import Comparison
 from edgebench.measure.prepare import Bench, Request
 from edgebench.records import NotMeasured, Result, ResultDocument, RunPolicy, RunRecord, Schedule, TargetSpec
 from edgebench.runtime import get_runtime
@@ -83,7 +84,7 @@ def request_of(models: tuple[str, ...], flags: MeasuringFlags, bench: Bench) -> 
     )
 
 
-def order_of(flags: MeasuringFlags, *, profile: bool, paired: bool | None = None) -> Order:
+def order_of(flags: MeasuringFlags, *, profile: bool, comparison: Comparison | None = None) -> Order:
     """How long to go on. Without --ci there is one look, at the cap, so that its interval pays for no other."""
     cap = flags.launches or (LOOKS[-1] if flags.ci else DEFAULT_LAUNCHES)
     return Order(
@@ -99,7 +100,7 @@ def order_of(flags: MeasuringFlags, *, profile: bool, paired: bool | None = None
         schedule=Schedule(),
         runs_dir=flags.runs_dir,
         command=this_command(),
-        paired=paired,
+        comparison=comparison,
     )
 
 

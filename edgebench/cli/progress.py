@@ -14,7 +14,6 @@ from edgebench.events import (
     LaunchFinished,
     LaunchStarted,
     Note,
-    PairFinished,
     Progressed,
     StageFinished,
     StageStarted,
@@ -83,7 +82,7 @@ class _Live:
         text = _text(event)
         if isinstance(event, StageFinished | Note):
             self._console.print(text, markup=False)
-        elif isinstance(event, LaunchFinished | PairFinished):
+        elif isinstance(event, LaunchFinished):
             self._running[event.series] = text
             if event.validity != "VALID":
                 self._console.print(text, markup=False)
@@ -110,24 +109,24 @@ def _text(event: Event) -> str:
             return f"waiting: {reason} ({waited_s:.0f} of at most {limit_s:.0f} s)"
         case LaunchStarted(series, index, planned):
             return f"{series}: launch {index} of {planned} ..."
-        case LaunchFinished() | PairFinished():
+        case LaunchFinished():
             return _launch_text(event)
         case Note(text):
             return f"note: {text}"
 
 
-def _launch_text(event: LaunchFinished | PairFinished) -> str:
+def _launch_text(event: LaunchFinished) -> str:
     text = f"{event.series}: {event.index} of {event.planned}"
-    if isinstance(event, PairFinished):
-        text += f", {event.ratio:.4f} x" if event.ratio is not None else ""
-        if event.running_ratio is not None and event.running_ci is not None:
-            text += f", so far {event.running_ratio:.4f} x ± {half_width(event.running_ci):.1%}"
-    else:
-        text += f", {milliseconds(event.median_ms)} ms" if event.median_ms is not None else ""
-        if event.running_median_ms is not None and event.running_ci95_ms is not None:
-            text += f", median {milliseconds(event.running_median_ms)} ms ± {half_width(event.running_ci95_ms):.1%}"
+    if event.figure is not None:
+        text += f", {_figure(event.figure, event)}"
+    if event.running is not None and event.running_ci95 is not None:
+        text += f", median {_figure(event.running, event)} ± {half_width(event.running_ci95):.1%}"
     if event.device:
         text += f" ({event.device})"
     if event.validity != "VALID":
         text += f"  {event.validity}: {'; '.join(event.reasons)}"
     return text
+
+
+def _figure(value: float, event: LaunchFinished) -> str:
+    return f"{value:.4f} x" if event.unit == "x" else f"{milliseconds(value)} ms"

@@ -17,7 +17,7 @@ from edgebench.files import state_root
 from edgebench.measure.clock import Clock, SystemClock
 from edgebench.measure.gate import Gate
 from edgebench.measure.launching import Subject, Surroundings
-from edgebench.measure.pairing import pairs_of
+from edgebench.measure.pairing import Comparison, pairs_of
 from edgebench.measure.prepare import Bench, Prepared, Request, prepare, reopen
 from edgebench.measure.probe import Probe, canary_probe
 from edgebench.measure.reference import establish, reference_path
@@ -31,7 +31,8 @@ from edgebench.records import CanaryReference, RunPolicy, RunRecord, Schedule, S
 class Order:
     """A run as it was ordered: on what, how long, where it is kept, and the command that did.
 
-    ``paired`` where its series are held against the first, and in turns where that is sound; None where they are not compared.
+    ``comparison`` says whether its series are held against the first: *in turns* where that is sound, or by launches that
+    *alternate*; None where they are not compared.
     """
 
     target: TargetSpec
@@ -39,7 +40,7 @@ class Order:
     schedule: Schedule
     runs_dir: Path
     command: tuple[str, ...]
-    paired: bool | None = None
+    comparison: Comparison | None = None
 
 
 def measure(request: Request, order: Order, bench: Bench) -> tuple[RunStore, RunRecord]:
@@ -72,7 +73,7 @@ def measure_prepared(
             policy=order.policy,
             schedule=order.schedule,
             series=tuple(_with_gate(series, order.policy) for series in prepared.series),
-            pairs=() if order.paired is None else pairs_of(prepared.subjects, asked_unpaired=not order.paired),
+            pairs=pairs_of(prepared.subjects, order.comparison) if order.comparison else (),
             not_measured=tuple(failure for failure, _ in prepared.failures),
         )
         return store, Session(record, prepared.subjects, at).run()

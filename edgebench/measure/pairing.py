@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from edgebench.measure.launching import Subject
 from edgebench.records import Pair
 
+Comparison = Literal["in turns", "alternate"]
 
-def pairs_of(subjects: Sequence[Subject], *, asked_unpaired: bool) -> tuple[Pair, ...]:
-    """Every other series against the first."""
+
+def pairs_of(subjects: Sequence[Subject], comparison: Comparison) -> tuple[Pair, ...]:
+    """Every other series against the first: *in turns* where that is sound, or all by launches that *alternate*."""
+    first, *others = subjects
     return tuple(
-        Pair(
-            first=0, second=second, unpaired="--unpaired" if asked_unpaired else _unsound(subjects[0], subjects[second])
-        )
-        for second in range(1, len(subjects))
+        Pair(first=0, second=place, unpaired="--unpaired" if comparison == "alternate" else _unsound(first, other))
+        for place, other in enumerate(others, start=1)
     )
 
 

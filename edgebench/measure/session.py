@@ -19,7 +19,7 @@ from edgebench.analyze.statistics import error_at_look, half_width
 from edgebench.analyze.summary import launch_median_ms, summarize
 from edgebench.analyze.verdict import CONFIRM, conclude
 from edgebench.errors import Interrupted
-from edgebench.events import LaunchFinished, LaunchStarted, Note, PairFinished, StageFinished, StageStarted, Waiting
+from edgebench.events import LaunchFinished, LaunchStarted, Note, StageFinished, StageStarted, Waiting
 from edgebench.measure.launching import Launched, Subject, Surroundings, completed_identity, launch, with_conditions
 from edgebench.measure.validity import canary_ratios
 from edgebench.records import (
@@ -30,6 +30,7 @@ from edgebench.records import (
     Pair,
     RunRecord,
     Series,
+    Summary,
     TelemetryRow,
     Trace,
 )
@@ -108,7 +109,7 @@ class Session:
                 if self._out_of_time():
                     self._at.emit(Note("--max-time is over: stopping with what was measured"))
                     return
-                self._launch_pair(lane, number) if lane.paired else self._launch(lane, number)
+                self._launch(lane, number)
 
     def _launches(self, lane: _Lane) -> tuple[LaunchRecord, ...]:
         return self.record.pairs[lane.index].launches if lane.paired else self.record.series[lane.index].launches
@@ -140,101 +141,78 @@ class Session:
         return lane.paired or self.record.pairs[0].unpaired is not None
 
     def _decided(self, budget: float) -> bool:
-        logs = log_ratios(self.record.pairs[0], self._pair_traces[0], self._medians_ms)
+        def medians_ms(index: int) -> tuple[float, ...]:
+            return self._summary(index).launch_medians_ms
+
+        logs = log_ratios(self.record.pairs[0], self._pair_traces[0], medians_ms)
         return conclude(logs, budget, self.record.policy.looks) is not None
 
-    def _medians_ms(self, index: int) -> tuple[float, ...]:
-        return summarize(self.record.series[index], self._traces[index], self.record.policy).launch_medians_ms
-
     def _narrow_enough(self, lane: _Lane) -> bool:
-        target = self.record.policy.ci_target
-        if target is None:
-            return False
-        if lane.paired:
-            interval = self._ratio_so_far(lane)[1]
-        else:
-            interval = summarize(self.record.series[lane.index], self._traces[lane.index], self.record.policy).ci95_ms
-        return interval is not None and half_width(interval) <= target
+        target, interval = self.record.policy.ci_target, self._so_far(lane)[1]
+        return target is not None and interval is not None and half_width(interval) <= target
 
-    def _ratio_so_far(self, lane: _Lane) -> tuple[float | None, tuple[float, float] | None]:
+    def _so_far(self, lane: _Lane) -> tuple[float | None, tuple[float, float] | None]:
+        """A series' median latency in ms, or a pair's ratio, with its interval."""
+        if not lane.paired:
+            summary = self._summary(lane.index)
+            return summary.median_ms, summary.ci95_ms
         told = pair_launches(self.record.pairs[lane.index], self._pair_traces[lane.index])
         if not told:
             return None, None
         ratio = ratio_of([each.log_ratio for each in told], error_at_look(self.record.policy.looks, len(told)))
         return ratio.ratio, ratio.ci
 
+    def _summary(self, index: int) -> Summary:
+        return summarize(self.record.series[index], self._traces[index], self.record.policy)
+
     def _planned(self, lane: _Lane) -> int:
         return self._cap(lane) * self.record.policy.sessions
 
     def _launch(self, lane: _Lane, number: int) -> None:
-        series = self.record.series[lane.index]
-        used = sum(it.used for it in series.launches if it.kind == "measure")
-        self._at.emit(LaunchStarted(series.label, used + 1, self._planned(lane)))
+        pair = self.record.pairs[lane.index] if lane.paired else None
+        label = self._label(lane)
+        self._at.emit(LaunchStarted(label, self._used(lane) + 1, self._planned(lane)))
         launched = launch(
-            self._subjects[lane.index],
+            self._subjects[lane.index if pair is None else pair.first],
             self._at,
             self.record.schedule,
-            kind="measure",
+            kind="measure" if pair is None else "pair",
             lane=str(lane),
-            index=len(series.launches),
+            index=len(self._launches(lane)),
             session=number,
             gate_at_most_s=self._left_s(),
+            second=None if pair is None else self._subjects[pair.second],
+            swapped=pair is not None and self._swapped(pair),
         )
-        self._keep(lane.index, launched)
+        if pair is None:
+            self._keep(lane.index, launched)
+        else:
+            self._keep_of_pair(lane.index, launched)
         record, trace = launched.record, launched.trace
-        summary = summarize(self.record.series[lane.index], self._traces[lane.index], self.record.policy)
+        running, interval = self._so_far(lane)
         self._at.emit(
             LaunchFinished(
-                series=series.label,
-                index=summary.launches,
+                series=label,
+                index=self._used(lane),
                 planned=self._planned(lane),
                 validity=record.validity,
                 reasons=record.reasons,
-                median_ms=launch_median_ms(trace) if trace is not None and record.validity != "FAILED" else None,
-                running_median_ms=summary.median_ms,
-                running_ci95_ms=summary.ci95_ms,
+                unit="ms" if pair is None else "x",
+                figure=_figure(trace, record) if trace is not None and record.validity != "FAILED" else None,
+                running=running,
+                running_ci95=interval,
                 device=_device_text(trace, self._at.reference),
             )
         )
 
-    def _launch_pair(self, lane: _Lane, number: int) -> None:
+    def _label(self, lane: _Lane) -> str:
+        if not lane.paired:
+            return self.record.series[lane.index].label
         pair = self.record.pairs[lane.index]
-        label = f"{self.record.series[pair.second].label} by {self.record.series[pair.first].label}"
-        used = sum(it.used for it in pair.launches)
-        self._at.emit(LaunchStarted(label, used + 1, self._planned(lane)))
-        launched = launch(
-            self._subjects[pair.first],
-            self._at,
-            self.record.schedule,
-            kind="pair",
-            lane=str(lane),
-            index=len(pair.launches),
-            session=number,
-            gate_at_most_s=self._left_s(),
-            second=self._subjects[pair.second],
-            swapped=self._swapped(pair),
-        )
-        record, trace = launched.record, launched.trace
-        if trace is not None:
-            self._pair_traces[lane.index][record.index] = trace
-        every = list(self.record.pairs)
-        every[lane.index] = replace(pair, launches=(*pair.launches, record))
-        self._save(pairs=tuple(every))
-        told = pair_launch(trace, swapped=record.swapped) if trace is not None and record.validity != "FAILED" else None
-        ratio, interval = self._ratio_so_far(lane)
-        self._at.emit(
-            PairFinished(
-                series=label,
-                index=sum(it.used for it in every[lane.index].launches),
-                planned=self._planned(lane),
-                validity=record.validity,
-                reasons=record.reasons,
-                ratio=math.exp(told.log_ratio) if told is not None else None,
-                running_ratio=ratio,
-                running_ci=interval,
-                device=_device_text(trace, self._at.reference),
-            )
-        )
+        return f"{self.record.series[pair.second].label} by {self.record.series[pair.first].label}"
+
+    def _used(self, lane: _Lane) -> int:
+        return sum(it.used for it in self._launches(lane) if it.kind != "profile")
 
     def _swapped(self, pair: Pair) -> bool:
         """Which is loaded first is drawn for every other launch, and the next has it the other way round.
@@ -288,6 +266,13 @@ class Session:
         identity = with_conditions(series.identity, launches)
         self._replace(index, replace(series, identity=identity, launches=launches))
 
+    def _keep_of_pair(self, index: int, launched: Launched) -> None:
+        if launched.trace is not None:
+            self._pair_traces[index][launched.record.index] = launched.trace
+        every = list(self.record.pairs)
+        every[index] = replace(every[index], launches=(*every[index].launches, launched.record))
+        self._save(pairs=tuple(every))
+
     def _replace(self, index: int, series: Series) -> None:
         every = list(self.record.series)
         every[index] = series
@@ -317,6 +302,13 @@ class Session:
     def _out_of_time(self) -> bool:
         left_s = self._left_s()
         return left_s is not None and left_s <= 0
+
+
+def _figure(trace: Trace, record: LaunchRecord) -> float:
+    """The one number of a launch: its median in ms, or its ratio."""
+    if record.kind == "pair":
+        return math.exp(pair_launch(trace, swapped=record.swapped).log_ratio)
+    return launch_median_ms(trace)
 
 
 def _device_text(trace: Trace | None, reference: CanaryReference | None) -> str:

@@ -6,9 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from edgebench.analyze.summary import most_common_reasons, summarize
-from edgebench.records import Fidelity, LaunchRecord, RunPolicy, Series, Trace
+from edgebench.records import Fidelity, RunPolicy, Series, Trace
 from edgebench.records.run import Validity
-from tests.measure.fakes import series, trace
+from tests.measure.fakes import series
+from tests.measure.traces import launch_record, trace
 
 POLICY = RunPolicy(looks=(6,))
 
@@ -17,17 +18,7 @@ def launched(
     medians_ms: list[float], validities: list[Validity], reasons: tuple[str, ...] = ()
 ) -> tuple[Series, dict[int, Trace]]:
     launches = tuple(
-        LaunchRecord(
-            index=index,
-            kind="measure",
-            session=0,
-            started_utc="2026-11-22T17:00:00Z",
-            gate="passed",
-            gate_wait_ms=0,
-            trace="t",
-            validity=validity,
-            reasons=() if validity == "VALID" else reasons,
-        )
+        launch_record(index, trace="t", validity=validity, reasons=() if validity == "VALID" else reasons)
         for index, validity in enumerate(validities)
     )
     return replace(series("a"), launches=launches), {index: trace(value) for index, value in enumerate(medians_ms)}

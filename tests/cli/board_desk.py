@@ -6,20 +6,27 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgebench.transport.ssh_client import CONFIGURATION
-from tests.cli.phone_desk import work_in
+from tests.cli.phone_desk import Edgebench, work_in
 
 
-def target_with_python(path: Path, address: str, runtime: str) -> Path:
-    """Writes a target whose ``runtime`` runs by this very Python."""
+def target_with_python(path: Path, address: str, runtime: str, python: str = sys.executable) -> Path:
+    """Writes a target whose ``runtime`` runs by this very Python, or another."""
     path.write_text(
         f"name: {path.stem}\nsummary: mine\nplatform: linux\naddress: {address}\n"
-        f"python: {sys.executable}\nruntimes: [{runtime}]\n"
+        f"python: {python}\nruntimes: [{runtime}]\n"
     )
     return path
+
+
+def run_on(edgebench: Edgebench, model: Path, target: Path, runs: Path, *flags: str) -> Any:
+    """``edgebench run`` of a file on the target of a file, for programs."""
+    where = ("--target", str(target), "--runs-dir", str(runs))
+    return edgebench("run", str(model), *where, "--json", *flags)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from edgebench.measure import opening
 from edgebench.records.schema import json_schemas
 from edgebench.runtime import remote_agents
 from edgebench.transport import patience
-from tests.cli.board_desk import board_desk, target_with_python
+from tests.cli.board_desk import board_desk, run_on, target_with_python
 from tests.cli.phone_desk import ONCE, SLOW, Edgebench, refused, the_record
 from tests.cli.test_measuring_verbs import save_network
 from tests.virtual_board.sshd import NAME, Sshd, find_sshd, sshd
@@ -74,10 +74,7 @@ def test_a_board_with_a_python_runs_onnx_runtime_and_names_its_layers(
 ) -> None:
     save_network(tmp_path / "conv.onnx", 4)
     target = target_with_python(tmp_path / "mine.yaml", NAME, "onnxruntime")
-    done = edgebench(
-        *("run", str(tmp_path / "conv.onnx"), "--target", str(target)),
-        *("--runs-dir", str(tmp_path / "runs"), "--launches", "2", "--no-gate", "--json"),
-    )
+    done = run_on(edgebench, tmp_path / "conv.onnx", target, tmp_path / "runs", "--launches", "2", "--no-gate")
     assert done.status == 0, done.err
     [result] = json.loads(done.out)["results"]
     assert result["identity"]["agent"].startswith("python") and result["identity"]["launched_from"] == "ssh"
@@ -158,20 +155,8 @@ def test_a_board_of_another_processor_is_refused_before_anything_is_built_for_it
 
 def test_a_board_without_a_python_is_told_what_still_runs(edgebench: Edgebench, board: Sshd, tmp_path: Path) -> None:
     save_network(tmp_path / "conv.onnx", 4)
-    target = tmp_path / "bare.yaml"
-    target.write_text(
-        f"name: bare\nsummary: mine\nplatform: linux\naddress: {NAME}\npython: /no/such/python3\nruntimes: [onnxruntime]\n"
-    )
-    words = (
-        "run",
-        str(tmp_path / "conv.onnx"),
-        "--target",
-        str(target),
-        "--runs-dir",
-        str(tmp_path / "runs"),
-        "--json",
-    )
-    error = refused(edgebench(*words), 5, "device_refused")
+    target = target_with_python(tmp_path / "bare.yaml", NAME, "onnxruntime", python="/no/such/python3")
+    error = refused(run_on(edgebench, tmp_path / "conv.onnx", target, tmp_path / "runs"), 5, "device_refused")
     assert "no /no/such/python3" in error["message"] and "--runtime ncnn" in error["hint"]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from edgebench.runtime import remote_agents
-from tests.cli.board_desk import board_desk, target_with_python
+from tests.cli.board_desk import board_desk, run_on, target_with_python
 from tests.cli.phone_desk import ONCE, Edgebench, refused, started, the_record
 from tests.cli.test_measuring_verbs import save_network
 from tests.virtual_board.board import VirtualBoard, virtual_board
@@ -117,18 +117,7 @@ def test_the_monitor_runs_beside_onnx_runtime_too_and_its_cost_is_in_the_result(
 ) -> None:
     save_network(tmp_path / "conv.onnx", 4)
     target = target_with_python(tmp_path / "mine.yaml", NAME, "onnxruntime")
-    done = edgebench(
-        *(
-            "run",
-            str(tmp_path / "conv.onnx"),
-            "--target",
-            str(target),
-            "--runs-dir",
-            str(tmp_path / "runs"),
-            "--json",
-            *ONCE,
-        )
-    )
+    done = run_on(edgebench, tmp_path / "conv.onnx", target, tmp_path / "runs", *ONCE)
     assert done.status == 0, done.err
     [result] = json.loads(done.out)["results"]
     assert result["identity"]["agent"].startswith("python")

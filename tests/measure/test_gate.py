@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from edgebench.errors import LaunchFailed
 from edgebench.events import Event, Waiting
-from tests.measure.fakes import FakeClock, canaries, gate, thermal
+from tests.measure.fakes import FakeClock, gate, thermal
+from tests.measure.traces import canaries
 
 
 def test_a_quiet_device_passes_at_once() -> None:

@@ -18,13 +18,13 @@ def on(runtime: str, precision: str = "fp32", threads: int = 1, **variant: objec
 
 
 def why(*subjects: Subject) -> list[str | None]:
-    return [pair.unpaired for pair in pairs_of(subjects, asked_unpaired=False)]
+    return [pair.unpaired for pair in pairs_of(subjects, "in turns")]
 
 
 def test_every_other_series_is_held_against_the_first():
-    pairs = pairs_of([on("ncnn")] * 3, asked_unpaired=False)
+    pairs = pairs_of([on("ncnn")] * 3, "in turns")
     assert [(pair.first, pair.second, pair.unpaired) for pair in pairs] == [(0, 1, None), (0, 2, None)]
-    assert pairs_of([on("ncnn")], asked_unpaired=False) == ()
+    assert pairs_of([on("ncnn")], "in turns") == ()
 
 
 def test_one_runtime_with_the_same_options_is_timed_in_turns():
@@ -54,5 +54,5 @@ def test_what_is_not_sound_is_not_done_and_the_reason_is_kept(first: Subject, se
 
 
 def test_a_person_may_ask_for_launches_that_alternate():
-    [pair] = pairs_of([on("ncnn"), on("ncnn")], asked_unpaired=True)
+    [pair] = pairs_of([on("ncnn"), on("ncnn")], "alternate")
     assert pair.unpaired == "--unpaired"

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from edgebench.errors import InvalidFile, LaunchFailed
 from edgebench.measure.probe import Probed
 from edgebench.measure.reference import PROBES, establish, reference_path
-from tests.measure.fakes import FACTS, FakeClock, canaries
+from tests.measure.fakes import FACTS, FakeClock
+from tests.measure.traces import canaries
 
 
 def probing(*ratios: float):

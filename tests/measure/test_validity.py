@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from edgebench.measure.validity import Judgement, judge, judge_conditions, limits_of
 from edgebench.records import DeviceState, ErrorRow, LoadRow, MonitorRow, Plan, SensorsRow, ThermalState, Trace
-from tests.measure.fakes import FACTS, REFERENCE, canaries, telemetry, trace
+from tests.measure.fakes import FACTS, REFERENCE
+from tests.measure.traces import canaries, telemetry, trace
 
 PLAN = Plan(
     plan_id="0-0", mode="measure", runtime="fake", artifacts=(), cores=(1,), work_dir="w", trace_path="w/trace.jsonl"

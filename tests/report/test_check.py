@@ -7,9 +7,10 @@ from msgspec.structs import replace
 
 from edgebench.analyze.verdict import LOOKS
 from edgebench.errors import NoValidMeasurement
-from edgebench.records import CheckResult, LaunchRecord, Pair, Result, RunPolicy
+from edgebench.records import CheckResult, Pair, Result, RunPolicy
 from edgebench.report.check import check_lines, check_of
-from tests.measure.fakes import pair_trace, record
+from tests.measure.fakes import record
+from tests.measure.traces import launch_record, pair_trace
 from tests.report.results import result
 
 CALM = [0.999, 1.001, 0.9995, 1.0005, 0.9992, 1.0008]
@@ -20,20 +21,7 @@ NEW = result("new", memory_peak_bytes=110 * 2**20)
 def checked(
     ratios: list[float], *, solo: float | None = None, results: tuple[Result, Result] = (OLD, NEW)
 ) -> CheckResult:
-    launches = tuple(
-        LaunchRecord(
-            index=index,
-            kind="pair",
-            session=0,
-            started_utc="2026-11-26T17:00:00Z",
-            gate="off",
-            gate_wait_ms=0,
-            trace=None,
-            validity="VALID",
-            reasons=(),
-        )
-        for index in range(len(ratios))
-    )
+    launches = tuple(launch_record(index, kind="pair") for index in range(len(ratios)))
     policy = RunPolicy(looks=LOOKS, budget=0.03, profile=False)
     run = replace(record("old", "new", policy=policy), pairs=(Pair(first=0, second=1, launches=launches),))
     traces = {index: pair_trace(5.0, 5.0 * each, (5.0, 5.0 * (solo or each))) for index, each in enumerate(ratios)}

@@ -23,24 +23,14 @@ from edgebench.records import (
     Trace,
 )
 from edgebench.report.results import ranked, results_of
-from tests.measure.fakes import canaries, pair_trace, record, trace
+from tests.measure.fakes import record
+from tests.measure.traces import canaries, launch_record, pair_trace, trace
 
 
 def launch(index: int, *, validity: str = "VALID", skin: float | None = None, soc: float = 50.0) -> LaunchRecord:
     told: list[tuple[str, Place, float | None]] = [("SKIN", "skin", skin), ("CPU", "soc", soc)]
     readings = [Reading(name=name, place=place, celsius=c, source="t") for name, place, c in told if c is not None]
-    return LaunchRecord(
-        index=index,
-        kind="measure",
-        session=0,
-        started_utc="2026-11-22T17:00:00Z",
-        gate="passed",
-        gate_wait_ms=0,
-        trace=None,
-        validity=validity,  # type: ignore[arg-type]
-        reasons=(),
-        thermal=ThermalState(readings=tuple(readings)),
-    )
+    return launch_record(index, validity=validity, thermal=ThermalState(readings=tuple(readings)))
 
 
 def clocked(ghz: float | None) -> Trace:

@@ -1,4 +1,4 @@
-"""The OpenSSH client against a real sshd: who is let in, what a broken or frozen connection looks like, what is left."""
+"""The OpenSSH client against a real sshd: what a broken or frozen connection looks like, and what is left."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,33 +20,15 @@ from edgebench.errors import (
     DeviceLost,
     DeviceNotFound,
     DeviceRefused,
-    DeviceUnauthorized,
     NotInstalled,
     UsageError,
 )
 from edgebench.transport.remote import Remote
 from edgebench.transport.ssh import SshChannel
-from edgebench.transport.ssh_client import CONFIGURATION, destination
-from tests.virtual_board.sshd import NAME, Sshd, sshd, write_known_host
+from edgebench.transport.ssh_client import destination
+from tests.transport.ssh_desk import opened, said, serve
+from tests.virtual_board.sshd import NAME, Sshd
 from tests.virtual_phone.fixtures import eventually
-
-
-@pytest.fixture
-def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
-    with sshd(tmp_path / "board", faulty=False) as server:
-        monkeypatch.setenv(CONFIGURATION, str(server.config))
-        yield server
-
-
-@pytest.fixture
-def channel(board: Sshd) -> Iterator[SshChannel]:
-    opened = SshChannel.open(NAME)
-    yield opened
-    opened.close()
-
-
-def said(channel: SshChannel, script: str) -> str:
-    return Remote(channel).run_script(script).output
 
 
 def clients(board: Sshd) -> list[str]:
@@ -89,65 +71,10 @@ def test_nothing_is_left_when_it_is_closed(board):
     assert clients(board) == [] and not folder.exists()
 
 
-def test_an_unknown_host_is_refused_with_the_mend(board):
-    (board.folder / "known_hosts").unlink()
-    with pytest.raises(DeviceRefused, match="never accepted") as caught:
-        SshChannel.open(NAME)
-    assert f"ssh {NAME}" in caught.value.hint
-    assert not (board.folder / "known_hosts").exists(), "nothing was accepted on the user's behalf"
-
-
-def test_a_changed_host_key_is_refused_with_the_mend(board):
-    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(board.folder / "another")]
-    subprocess.run(command, check=True, timeout=20)
-    write_known_host(board.folder, board.port, (board.folder / "another.pub").read_text())
-    with pytest.raises(DeviceRefused, match="another host key") as caught:
-        SshChannel.open(NAME)
-    assert "ssh-keygen -R" in caught.value.hint
-
-
-def test_a_key_that_is_not_let_in_is_told(board):
-    (board.folder / "authorized_keys").write_text("")
-    with pytest.raises(DeviceUnauthorized, match="lets nobody in") as caught:
-        SshChannel.open(NAME)
-    assert "ssh-copy-id" in caught.value.hint
-
-
-def test_nobody_is_asked_for_a_password(board):
-    (board.folder / "authorized_keys").write_text("")
-    config = board.folder / "sshd_config"
-    config.write_text(config.read_text().replace("PasswordAuthentication no", "PasswordAuthentication yes"))
-    board.stop()
-    board.start()
-    begin = time.monotonic()
-    with pytest.raises(DeviceUnauthorized):
-        SshChannel.open(NAME)
-    assert time.monotonic() - begin < 30
-
-
 def test_a_machine_that_is_off_is_not_found(board):
     board.stop()
     with pytest.raises(DeviceNotFound, match="nothing answers"):
         SshChannel.open(NAME)
-
-
-def test_a_configuration_that_ssh_refuses_is_named(board):
-    board.config.write_text(board.config.read_text() + "  Hostnam typo\n")
-    with pytest.raises(DeviceRefused, match=r"config.*Bad configuration option"):
-        SshChannel.open(NAME)
-
-
-def test_a_jump_host_of_the_users_own_configuration_is_used(board, tmp_path, monkeypatch):
-    with sshd(tmp_path / "inner", faulty=False) as inner:
-        text = inner.config.read_text().replace(f"Host {NAME}\n", "Host inner\n  ProxyJump board\n")
-        both = tmp_path / "both"
-        both.write_text(text + board.config.read_text())
-        monkeypatch.setenv(CONFIGURATION, str(both))
-        channel = SshChannel.open("inner")
-        try:
-            assert said(channel, "echo $SSH_CONNECTION").split()[3] == str(inner.port)
-        finally:
-            channel.close()
 
 
 def test_a_board_that_was_restarted_is_connected_to_again(board, channel):
@@ -168,23 +95,6 @@ def test_a_push_to_a_full_or_forbidden_place_says_why(channel, tmp_path):
     if Path("/dev/full").exists():
         with pytest.raises(DeviceError, match="No space left"):
             channel.send(tmp_path / "file", "/dev/full", None, timeout_s=20)
-
-
-def serve(board: Sshd, *lines: str) -> None:
-    """Starts it anew with more in its configuration."""
-    with (board.folder / "sshd_config").open("a") as config:
-        config.write("".join(f"{line}\n" for line in lines))
-    board.stop()
-    board.start()
-
-
-@contextlib.contextmanager
-def opened() -> Iterator[SshChannel]:
-    channel = SshChannel.open(NAME)
-    try:
-        yield channel
-    finally:
-        channel.close()
 
 
 def test_a_board_that_hangs_is_noticed_within_ten_seconds_whatever_is_under_way(board, tmp_path):
@@ -245,30 +155,6 @@ def test_a_board_that_hangs_before_it_is_connected_is_noticed_within_ten_seconds
         assert said(channel, "echo back") == "back\n"
 
 
-def test_an_agents_key_is_used(board, tmp_path, monkeypatch):
-    """A real ssh-agent holds the key, and no file of it is named."""
-    socket = tmp_path / "agent"
-    with subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL) as agent:
-        try:
-            eventually(socket.exists, "the agent listens")
-            monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
-            add = ["ssh-add", "-q", str(board.folder / "user_key")]
-            subprocess.run(add, check=True, timeout=20, stderr=subprocess.DEVNULL)
-            lines = board.config.read_text().splitlines()
-            kept = [line for line in lines if not line.strip().startswith("Identit")]
-            (tmp_path / "config").write_text("\n".join(kept) + "\n")
-            monkeypatch.setenv(CONFIGURATION, str(tmp_path / "config"))
-            # Not the files of whoever runs the tests.
-            monkeypatch.setenv("HOME", str(tmp_path))
-            with opened() as channel:
-                assert said(channel, "echo in") == "in\n"
-            subprocess.run(["ssh-add", "-q", "-D"], check=True, timeout=20, stderr=subprocess.DEVNULL)
-            with pytest.raises(DeviceUnauthorized):
-                SshChannel.open(NAME)
-        finally:
-            agent.terminate()
-
-
 def test_start_up_files_that_talk_become_part_of_no_command_and_no_file(board, tmp_path):
     """As those of a login shell may, though nobody reads them."""
     serve(board, 'ForceCommand echo Welcome to your board; eval "$SSH_ORIGINAL_COMMAND"')
@@ -288,16 +174,6 @@ def test_what_a_server_says_to_everybody_is_no_reason_for_a_later_loss(board, tm
         board.cut()
         with pytest.raises(DeviceLost):
             Remote(channel).run_script("sleep 20", timeout_s=20)
-
-
-def test_a_slow_login_is_waited_for_though_each_look_is_short(board):
-    serve(board, 'ForceCommand sleep 2; eval "$SSH_ORIGINAL_COMMAND"')
-    with opened() as channel:
-        said(channel, "echo")
-        board.cut()
-        with pytest.raises(DeviceLost):
-            Remote(channel).run_script("sleep 20", timeout_s=20)
-        assert any(channel.wait(0.2) for _ in range(20))
 
 
 def test_a_board_that_gives_one_session_a_connection_says_what_to_allow(board, tmp_path):
@@ -337,13 +213,6 @@ def test_a_shell_that_was_killed_there_is_replaced(board, channel):
     os.kill(shell, signal.SIGKILL)
     eventually(lambda: not channel._idle[0].alive(), "its client ends")
     assert said(channel, "echo another") == "another\n"
-
-
-def test_the_mend_names_the_port_as_ssh_wants_it(board, monkeypatch):
-    monkeypatch.setenv(CONFIGURATION, "/dev/null")
-    with pytest.raises(DeviceRefused) as caught:
-        SshChannel.open(f"127.0.0.1:{board.port}")
-    assert f"ssh -p {board.port} 127.0.0.1" in caught.value.hint
 
 
 def test_without_the_client_it_is_said_how_to_install_it(monkeypatch, tmp_path):

@@ -28,7 +28,7 @@ from edgebench.records import (
     WarmupRow,
 )
 from edgebench.runtime.tensorrt.adapting import adapted
-from tests.measure.fakes import canaries, telemetry, trace
+from tests.measure.traces import canaries, telemetry, trace
 
 CONSOLE = """&&&& RUNNING TensorRT.trtexec [TensorRT v100300] # trtexec --loadEngine=a
 [11/26/2026-04:00:00] [I] Selected Device: Orin

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from edgebench.runtime.tensorrt.layers import (
     parse_layer_info,
     parse_profile,
 )
+from tests.runtime.tensorrt.damage import damage_rows, written
 
 SAMPLES = Path(__file__).parent / "samples"
 NODES = {
@@ -142,6 +142,8 @@ def test_the_nodes_behind_a_name(layer, origin):
 
 DAMAGES = ("delete", "double", "move", "key", "unit", "digit", "end", "head")
 NUMBERS = ("count", "timeMs", "averageMs", "medianMs", "percentage")
+# A median without one of its digits is a median that may be.
+DIGITS = tuple(key for key in NUMBERS if key != "medianMs")
 
 
 def a_profile(rng: random.Random) -> list[dict[str, Any]]:
@@ -158,37 +160,6 @@ def a_profile(rng: random.Random) -> list[dict[str, Any]]:
     return rows
 
 
-def damage(rows: list[dict[str, Any]], kind: str, rng: random.Random, numbers: Sequence[str] = ()) -> None:
-    """A row deleted, doubled or moved; a key of it gone, a number in another unit or without one of its digits.
-
-    A median without a digit is a median that may be, and is left out.
-    """
-    at = rng.randrange(len(rows))
-    key = rng.choice(sorted(rows[at])) if rows[at] else ""
-    if kind == "delete" and len(rows) > 2:
-        del rows[at]
-    elif kind == "double":
-        rows.insert(rng.randrange(len(rows)), dict(rows[at]))
-    elif kind == "move":
-        rows.append(rows.pop(at))
-    elif kind == "key" and key:
-        del rows[at][key]
-    elif kind == "unit" and key in numbers:
-        rows[at][key] *= rng.choice((1000, 0.001))
-    elif kind == "digit" and key in numbers and key != "medianMs":
-        text = f"{rows[at][key]:.6g}"
-        lost = rng.randrange(len(text))
-        text = text[:lost] + text[lost + 1 :]
-        rows[at][key] = int(text) if text.isdigit() else float(text or "0")
-
-
-def written(document: Any, kinds: Sequence[str], rng: random.Random) -> bytes:
-    """Its file, cut at the end or the head where ``kinds`` say so."""
-    data = json.dumps(document).encode()
-    data = data[: rng.randrange(len(data))] if "end" in kinds else data
-    return data[rng.randint(1, len(data)) :] if "head" in kinds and data else data
-
-
 def test_ten_thousand_damaged_profiles_give_the_truth_or_are_refused():
     """Damaged in none to two of the ways of ``damage``, or cut at the end or the head.
 
@@ -202,7 +173,7 @@ def test_ten_thousand_damaged_profiles_give_the_truth_or_are_refused():
         count, truth = rows[0]["count"], {row["name"]: (row["averageMs"], row.get("medianMs")) for row in rows[1:]}
         kinds = rng.sample(DAMAGES, rng.randint(0, 2))
         for kind in kinds:
-            damage(rows, kind, rng, NUMBERS)
+            damage_rows(rows, kind, rng, units=NUMBERS, digits=DIGITS)
         try:
             profile = parse_profile(written(rows, kinds, rng))
         except LaunchFailed:
@@ -240,7 +211,7 @@ def test_ten_thousand_damaged_files_of_layers_give_the_truth_or_nothing():
         ]
         kinds = rng.sample(DAMAGES, rng.randint(0, 3))
         for kind in kinds:
-            damage(layers, kind, rng)
+            damage_rows(layers, kind, rng, units=(), digits=())
         try:
             infos = parse_layer_info(written({"Layers": layers, "Bindings": ["x"]}, kinds, rng))
         except LaunchFailed:

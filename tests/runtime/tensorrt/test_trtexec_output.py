@@ -12,6 +12,7 @@ import pytest
 from edgebench.errors import LaunchFailed
 from edgebench.runtime.tensorrt.trtexec_output import Console, parse_console, parse_times
 from tests.damaged_text import damaged
+from tests.runtime.tensorrt.damage import damage_rows, written
 
 SAMPLES = Path(__file__).parent / "samples"
 NANO = (SAMPLES / "console_jetson_nano_v8001.txt").read_text()
@@ -223,26 +224,6 @@ def test_ten_thousand_damaged_consoles_give_the_truth_or_nothing():
 DAMAGES = ("delete", "double", "move", "key", "unit", "digit", "end", "head")
 
 
-def damage_rows(rows: list[dict[str, Any]], kind: str, rng: random.Random) -> None:
-    """A row deleted, doubled or moved; a key of it gone, in seconds or microseconds, or without one of its digits."""
-    at = rng.randrange(len(rows))
-    key = rng.choice(sorted(rows[at])) if rows[at] else ""
-    if kind == "delete" and len(rows) > 2:
-        del rows[at]
-    elif kind == "double":
-        rows.insert(rng.randrange(len(rows)), dict(rows[at]))
-    elif kind == "move":
-        rows.append(rows.pop(at))
-    elif kind == "key":
-        del rows[at][key]
-    elif kind == "unit":
-        rows[at][key] *= rng.choice((1e-3, 1e3))
-    elif kind == "digit":
-        text = f"{rows[at][key]:.6g}"
-        lost = rng.randrange(len(text))
-        rows[at][key] = float(f"{text[:lost]}{text[lost + 1 :]}" or "0")
-
-
 @pytest.mark.parametrize("keys", ["new", "version 7"])
 def test_ten_thousand_damaged_files_of_times_give_the_truth_or_are_refused(keys):
     """Damaged in one or two of the ways of ``damage_rows``, or cut at the end or the head.
@@ -259,9 +240,7 @@ def test_ten_thousand_damaged_files_of_times_give_the_truth_or_are_refused(keys)
         kinds = rng.sample(DAMAGES, rng.randint(0, 2))
         for kind in kinds:
             damage_rows(rows, kind, rng)
-        data = json.dumps(rows).encode()
-        data = data[: rng.randrange(len(data))] if "end" in kinds else data
-        data = data[rng.randint(1, len(data)) :] if "head" in kinds else data
+        data = written(rows, kinds, rng)
         try:
             times = parse_times(data, reported(warmup, queries))
         except LaunchFailed:
