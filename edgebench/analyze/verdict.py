@@ -47,9 +47,19 @@ def look(log_ratios: Sequence[float], budget: float, looks: Sequence[int] = LOOK
     """
     if len(log_ratios) not in looks:
         raise ValueError(f"{len(log_ratios)} launches, looks are at {', '.join(map(str, looks))}")
-    centre, half = _yuen(log_ratios, ERROR_EACH_SIDE / len(looks))
-    low, high = math.exp(centre - half), math.exp(centre + half)
-    return Look(len(log_ratios), math.exp(centre), low, high, _verdict(low, high, budget))
+    return _looked(log_ratios, budget, ERROR_EACH_SIDE / len(looks))
+
+
+def fixed_look(log_ratios: Sequence[float], budget: float, error: float = ERROR_EACH_SIDE) -> Look:
+    """As ``look``, at any number of launches that was fixed beforehand; it spends ``error`` on each side."""
+    return _looked(log_ratios, budget, error)
+
+
+def agreed(verdict: Verdict, other: Verdict) -> Verdict:
+    """What two verdicts say together: *inconclusive* where one holds the candidate for slower than the other allows."""
+    if verdict == other:
+        return verdict
+    return "pass" if {verdict, other} == {"pass", "improved"} else "inconclusive"
 
 
 @dataclass(frozen=True)
@@ -87,8 +97,14 @@ def conclude(log_ratios: Sequence[float], budget: float, looks: Sequence[int] = 
     confirming = log_ratios[found.launches : found.launches + CONFIRM]
     if len(confirming) < CONFIRM:
         return None
-    again = look(confirming, budget, (CONFIRM,))
+    again = fixed_look(confirming, budget)
     return Conclusion("regressed" if again.ratio > 1.0 + budget else "inconclusive", found, again)
+
+
+def _looked(log_ratios: Sequence[float], budget: float, error: float) -> Look:
+    centre, half = _yuen(log_ratios, error)
+    low, high = math.exp(centre - half), math.exp(centre + half)
+    return Look(len(log_ratios), math.exp(centre), low, high, _verdict(low, high, budget))
 
 
 def _verdict(low: float, high: float, budget: float) -> Verdict:

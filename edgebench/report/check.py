@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from edgebench.analyze.pairs import interference, log_ratios, pair_launches
-from edgebench.analyze.verdict import ERROR_EACH_SIDE, conclude, first_decisive
+from edgebench.analyze.verdict import ERROR_EACH_SIDE, agreed, conclude, first_decisive, fixed_look
 from edgebench.errors import NoValidMeasurement
 from edgebench.records import CheckResult, Result, RunRecord, Trace
 
@@ -35,10 +35,11 @@ def check_of(record: RunRecord, results: Sequence[Result], pair_traces: Mapping[
     if ended and ended.confirmation and verdict == "inconclusive":
         again = ended.confirmation
         reasons.append(f"{again.launches} launches to confirm it tell {again.ratio:.4f} x, which the budget allows")
-    disturbed = interference(pair_launches(pair, pair_traces)) if pair.unpaired is None else None
-    if disturbed is not None:
-        verdict = "inconclusive"
-        reasons.append(disturbed)
+    if pair.unpaired is None and (disturbed := interference(told := pair_launches(pair, pair_traces))) is not None:
+        # When to stop was chosen by the turns of the same launches: it spends no more than one look.
+        alone = fixed_look([each.solo_log_ratio for each in told], budget, ERROR_EACH_SIDE / len(looks)).verdict
+        verdict = agreed(verdict, alone)
+        reasons.append(f"{disturbed}; by the two alone it is {alone}")
     baseline, candidate = results
     return CheckResult(
         verdict=verdict,

@@ -66,6 +66,15 @@ def test_turns_that_disturb_decide_nothing():
     slow = [1.1 * each for each in CALM]
     check = checked(slow + slow, solo=1.0)
     assert check.verdict == "inconclusive" and check.reasons[-1].startswith("interference:")
+    assert check.reasons[-1].endswith("by the two alone it is pass")
+
+
+def test_turns_that_disturb_leave_a_verdict_that_the_two_alone_bear_out():
+    """Of small networks each evicts the other: 3.2 x in turns and 3.1 x alone are slower by any budget."""
+    slow = [1.25 * each for each in CALM]
+    check = checked(slow + slow, solo=1.2)
+    assert check.verdict == "regressed" and check.reasons[-1].endswith("by the two alone it is regressed")
+    assert checked([0.95 * each for each in CALM], solo=1.0).verdict == "pass", "improved in turns, alike alone"
 
 
 def test_too_few_launches_are_no_verdict():
