@@ -21,6 +21,8 @@ namespace {
 // Enough for a median of each layer, little enough to stay quick to write: as in edgebench/agent/modes.py.
 constexpr int64_t kProfileIterationsMin = 30;
 constexpr int64_t kProfileIterationsMax = 200;
+// Of a launch of a pair, to time each alone.
+constexpr int64_t kSoloPart = 8;
 // Two times A B B A of each.
 constexpr int64_t kTurnsMin = 4;
 
@@ -249,7 +251,7 @@ int64_t canary(const Launch& launch) {
 
 // A B B A A B B A …: drift that is linear over four iterations falls on both alike.
 void time_interleaved(const Launch& launch, const std::array<Run, 2>& runs, const Schedule& schedule) {
-    Progress progress(schedule, true);
+    Progress progress(schedule);
     std::array<Block, 2> blocks{Block(block_room(schedule)), Block(block_room(schedule))};
     while (true) {
         const int64_t dropped = progress.drop();
@@ -279,21 +281,22 @@ void time_interleaved(const Launch& launch, const std::array<Run, 2>& runs, cons
 }
 
 // Two artifacts in one process: interleaved for the ratio, and a solo block of each to see whether they disturb each other.
+// Together as long as one launch of one artifact: an eighth alone, for each, and what is left in turns.
 int64_t pair(const Launch& launch) {
     const std::array<std::unique_ptr<NcnnSession>, 2> sessions{load(launch, 0), load(launch, 1)};
     const std::array<Run, 2> runs{[&] { sessions[0]->run(); }, [&] { sessions[1]->run(); }};
     // One block alone, however slow; in turns as few as two whole ones: a launch has a minute, also for slow networks.
     Schedule solo = launch.plan.schedule;
-    solo.measure_ms = std::min(solo.measure_ms, solo.canary_every_ms);
+    solo.measure_ms = std::max(std::min(solo.measure_ms / kSoloPart, solo.canary_every_ms), int64_t{1});
     solo.iterations_min = 1;
     Schedule turns = launch.plan.schedule;
+    turns.measure_ms = std::max(turns.measure_ms - 2 * solo.measure_ms, int64_t{1});
     turns.iterations_min = std::min(turns.iterations_min, kTurnsMin);
     begin(launch);
     int64_t kept = 0;
     for (size_t index = 0; index < 2; ++index) {
         write_warm_up(launch, index, runs[index]);
         kept += time_alone(launch, index, runs[index], solo);
-        write_canaries(launch, "between");
     }
     time_interleaved(launch, runs, turns);
     finish(launch);

@@ -54,8 +54,7 @@ std::pair<std::vector<int64_t>, bool> warm_up(const Run& run, int window, double
     }
 }
 
-Progress::Progress(const Schedule& schedule, bool after_canary)
-    : schedule_(schedule), left_ns_(schedule.measure_ms * 1000000), drop_(after_canary ? schedule.drop_after_canary : 0) {}
+Progress::Progress(const Schedule& schedule) : schedule_(schedule), left_ns_(schedule.measure_ms * 1000000) {}
 
 bool Progress::done() const {
     return kept_ >= schedule_.iterations_max || (left_ns_ <= 0 && kept_ >= schedule_.iterations_min);

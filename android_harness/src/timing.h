@@ -32,8 +32,7 @@ std::pair<std::vector<int64_t>, bool> warm_up(const Run& run, int window, double
 // How much of a schedule is done: the next block's limits, until enough was timed.
 class Progress {
    public:
-    // `after_canary` where the first block, too, follows one.
-    explicit Progress(const Schedule& schedule, bool after_canary = false);
+    explicit Progress(const Schedule& schedule);
     bool done() const;
     int64_t most() const;
     int64_t least() const;

@@ -15,6 +15,8 @@ from .wire import AgentError, Json, TraceWriter
 # The profiler stores every kernel of every run: enough for a median, little enough to stay quick to write.
 PROFILE_ITERATIONS_MIN = 30
 PROFILE_ITERATIONS_MAX = 200
+# Of a launch of a pair, to time each alone.
+SOLO_PART = 8
 # Two times A B B A of each.
 TURNS_MIN = 4
 # A block's room is made before anything is timed: a plan without a bound to speak of must not fill the memory.
@@ -118,19 +120,24 @@ def measure(launch: Launch) -> int:
 
 
 def pair(launch: Launch) -> int:
-    """Two artifacts in one process: each alone, to see whether they disturb each other, then in turns for the ratio."""
+    """Two artifacts in one process: each alone, to see whether they disturb each other, then in turns for the ratio.
+
+    Together as long as one launch of one artifact: an eighth alone, for each, and what is left in turns.
+    """
     both = (launch.ready(0), launch.ready(1))
-    # One block alone, however slow; in turns as few as two whole ones: a launch has a minute, also for slow networks.
     schedule = launch.schedule
-    solo = dict(schedule, measure_ms=min(schedule["measure_ms"], schedule["canary_every_ms"]), iterations_min=1)
+    solo_ms = max(1, min(schedule["measure_ms"] // SOLO_PART, schedule["canary_every_ms"]))
+    # One block alone, however slow; in turns as few as two whole ones: a launch has a minute, also for slow networks.
+    solo = dict(schedule, measure_ms=solo_ms, iterations_min=1)
+    turns_ms = max(1, schedule["measure_ms"] - 2 * solo_ms)
+    turns = dict(schedule, measure_ms=turns_ms, iterations_min=min(schedule["iterations_min"], TURNS_MIN))
     kept = 0
     with launch.beside(), quiet_interpreter():
         launch.begin()
         for one in both:
             launch.warm_up(one.run, one.place)
             kept += time_alone(launch, one, solo)
-            launch.write_canaries("between")
-        time_in_turns(launch, both)
+        time_in_turns(launch, both, turns)
         launch.finish()
     return kept
 
@@ -161,11 +168,10 @@ def time_alone(launch: Launch, one: Ready, schedule: Json) -> int:
         launch.write_canaries("between")
 
 
-def time_in_turns(launch: Launch, both: Tuple[Ready, Ready]) -> None:
-    """Blocks in which the two alternate, of which only ratios are taken. The first follows a canary, as the others do."""
+def time_in_turns(launch: Launch, both: Tuple[Ready, Ready], schedule: Json) -> None:
+    """Blocks in which the two alternate, a canary between two, of which only ratios are taken."""
     core = host.core_reader()
-    least = min(launch.schedule["iterations_min"], TURNS_MIN)
-    progress = Progress(dict(launch.schedule, iterations_min=least), after_canary=True)
+    progress = Progress(schedule)
     while True:
         most, least, limit_ns = progress.limits()
         dropped = progress.drop

@@ -94,19 +94,16 @@ def warm_up(run: Run, window: int, tolerance: float, max_ms: int) -> Tuple[List[
 
 
 class Progress:
-    """How much of a schedule is done: the next block's limits, until enough was timed.
+    """How much of a schedule is done: the next block's limits, until enough was timed."""
 
-    ``after_canary`` where the first block, too, follows one.
-    """
-
-    def __init__(self, schedule: Json, after_canary: bool = False) -> None:
+    def __init__(self, schedule: Json) -> None:
         self._most = int(schedule["iterations_max"])
         self._least = int(schedule["iterations_min"])
         self._block_ns = int(schedule["canary_every_ms"]) * 1000000
         self._left_ns = int(schedule["measure_ms"]) * 1000000
         self._drop_after_canary = int(schedule["drop_after_canary"])
         self.kept = 0
-        self.drop = self._drop_after_canary if after_canary else 0
+        self.drop = 0
 
     @property
     def done(self) -> bool:

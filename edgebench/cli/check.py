@@ -66,7 +66,7 @@ def command(baseline: str, candidate: str, budget: float, flags: MeasuringFlags,
         order = replace(order, policy=policy)
         store, record = measure_prepared(prepared, request.cores, order, bench)
     results = results_from(store, record)
-    check = check_of(record, results, store.traces(record.pairs[0]))
+    check = check_of(record, results, [store.traces(each) for each in record.series], store.traces(record.pairs[0]))
     if as_json:
         print_json(ResultDocument(results=tuple(results), check=check))
     else:

@@ -10,8 +10,8 @@ from edgebench.errors import LaunchFailed
 from edgebench.events import Emit, Waiting
 from edgebench.measure.clock import Clock
 from edgebench.measure.probe import Probe
-from edgebench.measure.validity import DEFAULT_LIMITS, Limits, throttling
-from edgebench.records import CanaryReference, GateLimits, ThermalState
+from edgebench.measure.validity import DEFAULT_LIMITS, Limits, canary_ratios, throttling
+from edgebench.records import CanaryReference, CanaryRow, GateLimits, ThermalState, Trace
 
 # Between two looks at the device while waiting. Longer than a probe (~0.2 s), so that probing does not heat it.
 POLL_S = 1.0
@@ -29,6 +29,9 @@ BODY_SPAN_MIN_S = 8.0
 # Steadiness is asked of a device that was left alone. One that passed a moment ago was steady then: what has moved since is
 # the heat of the launch that it was let into, which is no obstacle to the next one below ``start_max_c``.
 STEADY_FOR_S = 20.0
+
+# What the last launch's own canaries said, as it ended, still holds for as long.
+HEARD_S = 5.0
 
 Thermometer = Callable[[], ThermalState]
 Series = Sequence[tuple[float, float]]
@@ -69,11 +72,18 @@ class Gate:
     _soc: list[tuple[float, float]] = field(default_factory=list)
     _body: list[tuple[float, float]] = field(default_factory=list)
     _passed_at_s: list[float] = field(default_factory=list)
+    _heard: list[tuple[float, CanaryRow]] = field(default_factory=list)
 
-    def wait(self, at_most_s: float | None = None) -> GateOutcome:
+    def heard(self, trace: Trace) -> None:
+        """Remembers the canaries with which a launch has just ended."""
+        self._heard[:] = [(self.clock.now_s(), row) for row in trace.of(CanaryRow)[-1:]]
+
+    def wait(self, at_most_s: float | None = None, *, for_ratio: bool = False) -> GateOutcome:
         """Returns when the device is ready, or after ``limits.max_wait_s`` with the reason that still stood.
 
-        ``at_most_s`` bounds the wait further, where the whole run has a bound.
+        ``at_most_s`` bounds the wait further, where the whole run has a bound. What slows two artifacts alike is gone from
+        their ratio: ``for_ratio`` waits for the canaries only where the launch would be INVALID, and takes those that the
+        last launch ended with for a first look.
         """
         bound_s = self.limits.max_wait_s if at_most_s is None else min(self.limits.max_wait_s, max(at_most_s, 0.0))
         start_s = self.clock.now_s()
@@ -84,7 +94,7 @@ class Gate:
             if reason is None:
                 # Asked once a wait: from here on probes warm the device themselves.
                 steady = True
-                reason = self._canary_obstacle()
+                reason = self._canary_obstacle(for_ratio=for_ratio)
             waited_s = self.clock.now_s() - start_s
             if reason is None:
                 self._passed_at_s[:] = [self.clock.now_s()]
@@ -110,24 +120,31 @@ class Gate:
             return f"{warm.name} at {warm.celsius:.1f} °C, starts at {self.limits.start_max_c:.1f} °C"
         return None if steady else _unsteady_soc(self._soc) or _unsteady_body(self._body)
 
-    def _canary_obstacle(self) -> str | None:
+    def _canary_obstacle(self, *, for_ratio: bool) -> str | None:
         """What the canaries say against it, or None."""
         if self.reference is None:
             return None
+        allowed, ceiling = self.canary_limits, self.limits.canary_ratio_max
+        if for_ratio:
+            limits = (allowed.clock_invalid, allowed.throughput_invalid, allowed.memory_invalid)
+        else:
+            limits = (allowed.clock_suspect, allowed.throughput_suspect, allowed.memory_suspect)
         try:
-            row = self.probe().row
+            row = self._heard_lately() if for_ratio else None
+            ratios = canary_ratios((row or self.probe().row,), self.reference)
         except LaunchFailed as failure:
             # One probe that fails ends no run; if they all do, the launch itself will say why.
             return f"the canaries did not run: {failure.message}"
-        ceiling = self.limits.canary_ratio_max
-        for name, ratio, limit in (
-            ("clock", row.clock_ns / self.reference.clock_ns, self.canary_limits.clock_suspect),
-            ("throughput", row.throughput_ns / self.reference.throughput_ns, self.canary_limits.throughput_suspect),
-            ("memory", row.memory_ns / self.reference.memory_ns, self.canary_limits.memory_suspect),
-        ):
+        for (name, ratio), limit in zip(ratios.items(), limits, strict=True):
             if ratio > (ceiling or limit):
                 return f"{name} canary {ratio:.2f}x its reference (limit {ceiling or limit:.2f}x)"
         return None
+
+    def _heard_lately(self) -> CanaryRow | None:
+        """For one look: whoever waits has to look for himself."""
+        lately = [row for at_s, row in self._heard if self.clock.now_s() - at_s <= HEARD_S]
+        self._heard.clear()
+        return lately[0] if lately else None
 
 
 def _remember(series: list[tuple[float, float]], now_s: float, celsius: float, window_s: float) -> None:

@@ -81,21 +81,25 @@ def launch(
     index: int,
     session: int,
     gate_at_most_s: float | None = None,
+    for_ratio: bool = False,
     second: Subject | None = None,
     swapped: bool = False,
 ) -> Launched:
     """Builds what it loads, waits at the gate, launches, judges. A launch that fails is returned as FAILED, not raised.
 
     ``lane`` is the series' number, or the pair's name; a pair has a ``second`` subject, which is loaded first where it is
-    ``swapped``. Raises what is no matter of one launch: an engine that cannot be built, a lost device, a full disk, a missing
-    runtime.
+    ``swapped``. ``for_ratio`` where no latency is asked of it (Gate.wait). Raises what is no matter of one launch: an engine
+    that cannot be built, a lost device, a full disk, a missing runtime.
     """
     folder = at.store.launch_folder(lane, index)
     subjects = [subject] if second is None else [second, subject] if swapped else [subject, second]
     plan = _plan(subjects, at, schedule, kind, f"{lane}-{index}", folder)
     # Before the gate: minutes of building leave the device warm.
     at.launcher.build(plan)
-    outcome = at.gate.wait(gate_at_most_s) if at.gate else GateOutcome(True, 0.0, "", at.thermometer())
+    if at.gate is None:
+        outcome = GateOutcome(True, 0.0, "", at.thermometer())
+    else:
+        outcome = at.gate.wait(gate_at_most_s, for_ratio=for_ratio)
     state = at.device_state()
     started = at.clock.utc()
     trace: Trace | None = None
@@ -104,6 +108,8 @@ def launch(
     except LaunchFailed as failure:
         judgement = Judgement("FAILED", (failure.message,))
     else:
+        if at.gate is not None:
+            at.gate.heard(trace)
         judgement = judge_profile(trace) if kind == "profile" else judge(trace, plan, at.reference, at.limits)
         if kind == "pair" and judgement.validity != "FAILED" and not tells_ratio(trace):
             judgement = Judgement("FAILED", ("the launch timed no whole turn",))

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from edgebench.analyze.pairs import log_ratios, pair_launch, pair_launches, ratio_of
+from edgebench.analyze.pairs import log_ratios, pair_launch
+from edgebench.analyze.ratios import LogRatio, ratio_of
 from edgebench.analyze.statistics import error_at_look, half_width
 from edgebench.analyze.summary import launch_median_ms, summarize
 from edgebench.analyze.verdict import CONFIRM, conclude
@@ -134,18 +135,17 @@ class Session:
             # A narrow ratio is asked for then, and latencies take many times the launches for as narrow a one.
             in_turns = policy.ci_target is not None and any(pair.unpaired is None for pair in self.record.pairs)
             return min(policy.looks[-1], BESIDE_PAIRS) if in_turns and not lane.paired else policy.looks[-1]
-        return policy.looks[-1] + CONFIRM if self._judged_by(lane) else policy.solo_launches
+        return policy.looks[-1] + CONFIRM[-1] if self._judged_by(lane) else policy.solo_launches
 
     def _judged_by(self, lane: _Lane) -> bool:
         """Whether a check's verdict rests on the launches of this lane."""
         return lane.paired or self.record.pairs[0].unpaired is not None
 
     def _decided(self, budget: float) -> bool:
-        def medians_ms(index: int) -> tuple[float, ...]:
-            return self._summary(index).launch_medians_ms
+        return conclude(self._told(0), budget, self.record.policy.looks) is not None
 
-        logs = log_ratios(self.record.pairs[0], self._pair_traces[0], medians_ms)
-        return conclude(logs, budget, self.record.policy.looks) is not None
+    def _told(self, pair: int) -> list[LogRatio]:
+        return log_ratios(self.record, pair, self._traces, self._pair_traces[pair])
 
     def _narrow_enough(self, lane: _Lane) -> bool:
         target, interval = self.record.policy.ci_target, self._so_far(lane)[1]
@@ -156,10 +156,10 @@ class Session:
         if not lane.paired:
             summary = self._summary(lane.index)
             return summary.median_ms, summary.ci95_ms
-        told = pair_launches(self.record.pairs[lane.index], self._pair_traces[lane.index])
+        told = self._told(lane.index)
         if not told:
             return None, None
-        ratio = ratio_of([each.log_ratio for each in told], error_at_look(self.record.policy.looks, len(told)))
+        ratio = ratio_of(told, error_at_look(self.record.policy.looks, len(told)))
         return ratio.ratio, ratio.ci
 
     def _summary(self, index: int) -> Summary:
@@ -181,6 +181,7 @@ class Session:
             index=len(self._launches(lane)),
             session=number,
             gate_at_most_s=self._left_s(),
+            for_ratio=pair is not None or self.record.policy.budget is not None,
             second=None if pair is None else self._subjects[pair.second],
             swapped=pair is not None and self._swapped(pair),
         )
@@ -215,11 +216,11 @@ class Session:
         return sum(it.used for it in self._launches(lane) if it.kind != "profile")
 
     def _swapped(self, pair: Pair) -> bool:
-        """Which is loaded first is drawn for every other launch, and the next has it the other way round.
-
-        It moves the ratio by some per mille, and by chance alone a few launches may all be alike.
-        """
-        return self._order.random() < 0.5 if len(pair.launches) % 2 == 0 else not pair.launches[-1].swapped
+        """Whether the second is to be loaded first: drawn where both orders have as many used launches, else what there is less
+        of. Which is first moves the ratio, and by chance alone a few launches may all be alike."""
+        orders = [launch.swapped for launch in pair.launches if launch.used]
+        behind = orders.count(False) - orders.count(True)
+        return self._order.random() < 0.5 if behind == 0 else behind > 0
 
     def _profile(self, index: int) -> None:
         series, subject = self.record.series[index], self._subjects[index]

@@ -185,7 +185,7 @@ class RunPolicy(Record, frozen=True, kw_only=True):
 
     looks: tuple[int, ...] = (6, 10)
     budget: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    solo_launches: int = 3
+    solo_launches: int = 1
     ci_target: Annotated[float, msgspec.Meta(gt=0)] | None = None
     max_time_s: float | None = None
     sessions: int = 1

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from edgebench.analyze.pairs import interference, log_ratios, pair_launches
+from edgebench.analyze.ratios import LogRatio
 from edgebench.analyze.verdict import ERROR_EACH_SIDE, agreed, conclude, first_decisive, fixed_look
 from edgebench.errors import NoValidMeasurement
 from edgebench.records import CheckResult, Result, RunRecord, Trace
 
 
-def check_of(record: RunRecord, results: Sequence[Result], pair_traces: Mapping[int, Trace]) -> CheckResult:
-    """The verdict of a run with a budget and one pair; ``results`` are those of its two series.
+def check_of(
+    record: RunRecord,
+    results: Sequence[Result],
+    traces: Sequence[Mapping[int, Trace]],
+    pair_traces: Mapping[int, Trace],
+) -> CheckResult:
+    """The verdict of a run with a budget and one pair; ``results`` and ``traces`` are those of its two series.
 
     Raises NoValidMeasurement where too few launches could be used for any look.
     """
     [pair], budget, looks = record.pairs, record.policy.budget, record.policy.looks
     if budget is None:
         raise ValueError(f"{record.run_id} is no check")
-    logs = log_ratios(pair, pair_traces, lambda index: results[index].launch_medians_ms)
+    logs = log_ratios(record, 0, traces, pair_traces)
     if len(logs) < looks[0]:
         raise NoValidMeasurement(
             f"{len(logs)} launches told a ratio, a verdict takes {looks[0]}",
@@ -35,9 +41,10 @@ def check_of(record: RunRecord, results: Sequence[Result], pair_traces: Mapping[
     if ended and ended.confirmation and verdict == "inconclusive":
         again = ended.confirmation
         reasons.append(f"{again.launches} launches to confirm it tell {again.ratio:.4f} x, which the budget allows")
-    if pair.unpaired is None and (disturbed := interference(told := pair_launches(pair, pair_traces))) is not None:
+    if pair.unpaired is None and (disturbed := interference(told := pair_launches(pair, pair_traces))):
         # When to stop was chosen by the turns of the same launches: it spends no more than one look.
-        alone = fixed_look([each.solo_log_ratio for each in told], budget, ERROR_EACH_SIDE / len(looks)).verdict
+        by_solo = [LogRatio(each.solo_log_ratio, each.swapped) for each in told]
+        alone = fixed_look(by_solo, budget, ERROR_EACH_SIDE / len(looks)).verdict
         verdict = agreed(verdict, alone)
         reasons.append(f"{disturbed}; by the two alone it is {alone}")
     baseline, candidate = results

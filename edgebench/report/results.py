@@ -8,15 +8,8 @@ from statistics import median
 
 from msgspec.structs import replace
 
-from edgebench.analyze.pairs import (
-    PairLaunch,
-    holm_errors,
-    interference,
-    log_ratios,
-    pair_launches,
-    ratio_of,
-    session_log_ratios,
-)
+from edgebench.analyze.pairs import PairLaunch, interference, log_ratios, pair_launches
+from edgebench.analyze.ratios import LogRatio, by_session, centre_of, holm_errors, ratio_of
 from edgebench.analyze.statistics import error_at_look, ranks
 from edgebench.analyze.summary import DISCARDED_SHARE_MAX, SUSPECT_SHARE_MAX, most_common_reasons, summarize
 from edgebench.analyze.telemetry import busy_gpu_mhz, sensors_share
@@ -43,10 +36,16 @@ def results_of(
     """One result a series, in the run's order. ``traces[i]`` are those of series ``i`` by launch index, ``pair_traces[i]`` of
     pair ``i``."""
     results = [_result(record, series, traces[index]) for index, series in enumerate(record.series)]
-    return _compared(results, record, pair_traces)
+    told = [log_ratios(record, place, traces, pair_traces[place]) for place in range(len(record.pairs))]
+    return _compared(results, record, pair_traces, told)
 
 
-def _compared(results: Sequence[Result], record: RunRecord, pair_traces: Sequence[Mapping[int, Trace]]) -> list[Result]:
+def _compared(
+    results: Sequence[Result],
+    record: RunRecord,
+    pair_traces: Sequence[Mapping[int, Trace]],
+    logs: Sequence[Sequence[LogRatio]],
+) -> list[Result]:
     """The results with the ratios of the run's pairs: that an interval leaves out 1 by mistake happens in one of twenty runs.
 
     With several sessions the session is the unit, as for latencies.
@@ -54,13 +53,11 @@ def _compared(results: Sequence[Result], record: RunRecord, pair_traces: Sequenc
     pairs = list(zip(record.pairs, pair_traces, strict=True))
     paired = [pair_launches(pair, traces) if pair.unpaired is None else [] for pair, traces in pairs]
     if sessions := record.policy.sessions > 1:
-        logs = [session_log_ratios(pair, traces, lambda at: results[at].session_medians_ms) for pair, traces in pairs]
-    else:
-        logs = [log_ratios(pair, traces, lambda at: results[at].launch_medians_ms) for pair, traces in pairs]
+        logs = [by_session(each) for each in logs]
     told = [index for index, each in enumerate(logs) if each]
     looks = () if sessions else record.policy.looks
     total = min((error_at_look(looks, len(logs[index])) for index in told), default=0.0)
-    errors = dict(zip(told, holm_errors([ratio_of(logs[index]).p for index in told], total), strict=True))
+    errors = dict(zip(told, holm_errors([centre_of(logs[index]).p_of_none() for index in told], total), strict=True))
     compared = list(results)
     for index, (pair, _) in enumerate(pairs):
         ratio = ratio_of(logs[index], errors[index]) if index in errors else None

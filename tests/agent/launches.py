@@ -12,6 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgebench.records import (
+    CanaryRow,
     EndRow,
     IterationsRow,
     LoadRow,
@@ -127,8 +128,10 @@ def assert_timed_alone_and_in_turns(trace: Trace) -> None:
     turns = [row for row in trace.of(IterationsRow) if row.interleaved]
     assert [row.artifact for row in alone] == [0, 1], "one block of each, however slow they are"
     assert [row.artifact for row in turns] == [0, 1] * (len(turns) // 2)
-    # A canary runs between the solo blocks and the turns, too.
-    assert {row.dropped for row in turns} == {QUICK.drop_after_canary}
+    assert [row.dropped for row in turns] == [0, 0] + [QUICK.drop_after_canary] * (len(turns) - 2)
+    assert {row.when for row in trace.of(CanaryRow) if row.t_ns < turns[0].t_ns} == {"before"}, (
+        "none evicts what was warm"
+    )
     for first, second in zip(turns[::2], turns[1::2], strict=True):
         assert len(first.stages["net"]) == len(second.stages["net"]) == len(second.cores) >= 1
         assert first.t_ns == second.t_ns, "they are one block"

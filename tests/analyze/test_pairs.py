@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgebench.analyze.pairs import PairLaunch, holm_errors, interference, pair_launch, ratio_of
+from edgebench.analyze.pairs import PairLaunch, interference, pair_launch
 from edgebench.records import IterationsRow, Trace
 
 US = 1_000
@@ -72,46 +72,6 @@ def test_a_trace_that_lacks_turns_or_a_solo_block_says_nothing(rows: tuple[int, 
     whole = launched([100.0] * 4, [120.0] * 4)
     with pytest.raises(ValueError, match="without"):
         pair_launch(Trace(rows=tuple(whole.rows[index] for index in rows)), swapped=False)
-
-
-def test_the_interval_over_launches_holds_the_truth_as_often_as_it_says():
-    order = np.random.default_rng(7)
-    held = 0
-    for _ in range(2000):
-        ci = ratio_of([math.log(1.03) + order.normal(0.0, 0.006) for _ in range(10)]).ci
-        assert ci is not None
-        held += ci[0] <= 1.03 <= ci[1]
-    assert 0.935 <= held / 2000 <= 0.965
-
-
-def test_the_probability_of_none_is_that_of_a_t_test():
-    # By hand: mean .02, SD .01, n 4: t = 4 with 3 degrees of freedom.
-    logs = [0.02 + each for each in (-0.01, -0.005, 0.005, 0.01)]
-    spread = math.sqrt(sum((each - 0.02) ** 2 for each in logs) / 3)
-    scaled = [0.02 + (each - 0.02) * 0.01 / spread for each in logs]
-    assert ratio_of(scaled).p == pytest.approx(0.028009, abs=1e-5)
-    assert ratio_of([0.1]).p == 1.0 and ratio_of([0.1]).ci is None
-    assert (ratio_of([0.0, 0.0]).p, ratio_of([0.1, 0.1]).p) == (1.0, 0.0)
-
-
-def test_holm_gives_the_clearest_its_share_among_all_and_stops_at_the_first_that_is_not_clear():
-    # Three comparisons at .05: .01 <= .05/3, .02 <= .05/2, .06 > .05/1.
-    assert holm_errors([0.02, 0.06, 0.01]) == pytest.approx([0.05 / 2, 0.05, 0.05 / 3])
-    # The second is not clear at .05/2, so the third, which would be at .05, is not judged more mildly.
-    assert holm_errors([0.01, 0.03, 0.04]) == pytest.approx([0.05 / 3, 0.05 / 2, 0.05 / 2])
-    assert holm_errors([0.04]) == pytest.approx([0.05]) and holm_errors([]) == []
-
-
-@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=8))
-def test_holm_rejects_as_its_procedure_does(p_values: list[float]) -> None:
-    errors = holm_errors(p_values)
-    by_errors = {index for index, p in enumerate(p_values) if p <= errors[index]}
-    rejected: set[int] = set()
-    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        if p_values[index] > 0.05 / (len(p_values) - rank):
-            break
-        rejected.add(index)
-    assert by_errors == rejected
 
 
 def test_turns_that_disturb_one_of_the_two_are_called_interference():

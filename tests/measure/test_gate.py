@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from edgebench.errors import LaunchFailed
 from edgebench.events import Event, Waiting
+from edgebench.measure.gate import GateOutcome
+from edgebench.records import CanaryRow, Trace
 from tests.measure.fakes import FakeClock, gate, thermal
 from tests.measure.traces import canaries
 
@@ -159,3 +161,25 @@ def test_status_zero_proves_nothing_and_stops_nothing() -> None:
 def test_the_last_temperatures_go_with_the_outcome() -> None:
     last = thermal(soc=41.0)
     assert gate([canaries()], FakeClock(), [], temperatures=[thermal(soc=40.0), last]).wait().thermal == last
+
+
+def test_what_slows_two_alike_is_no_obstacle_to_their_ratio() -> None:
+    busy = [canaries(throughput=1.3)]
+    assert gate(busy, FakeClock(), []).wait(for_ratio=True).passed
+    assert not gate(busy, FakeClock(), []).wait().passed
+    void = gate([canaries(throughput=1.4)], FakeClock(), []).wait(for_ratio=True)
+    assert str(void) == "timed out: throughput canary 1.40x its reference (limit 1.35x)"
+
+
+def test_a_ratios_launch_is_let_in_by_the_canaries_that_the_last_one_ended_with() -> None:
+    def heard(last: CanaryRow, *, waited_s: float = 1.0, for_ratio: bool = True) -> GateOutcome:
+        clock = FakeClock()
+        door = gate([canaries(clock=9.9)], clock, [])
+        door.heard(Trace(rows=(canaries(clock=9.9), last)))
+        clock.sleep_s(waited_s)
+        return door.wait(for_ratio=for_ratio)
+
+    assert heard(canaries()).passed
+    assert not heard(canaries(), waited_s=6.0).passed, "that was long ago"
+    assert not heard(canaries(), for_ratio=False).passed, "a latency is not held against what was"
+    assert not heard(canaries(clock=1.3)).passed, "and whoever waits looks for himself"

@@ -25,7 +25,7 @@ def checked(
     policy = RunPolicy(looks=LOOKS, budget=0.03, profile=False)
     run = replace(record("old", "new", policy=policy), pairs=(Pair(first=0, second=1, launches=launches),))
     traces = {index: pair_trace(5.0, 5.0 * each, (5.0, 5.0 * (solo or each))) for index, each in enumerate(ratios)}
-    return check_of(run, results, traces)
+    return check_of(run, results, [{}, {}], traces)
 
 
 def test_a_candidate_that_is_alike_passes_with_its_figures():
@@ -48,7 +48,7 @@ def test_a_slower_candidate_has_regressed_once_that_is_confirmed():
     assert "launches to confirm it: 1.1" in "\n".join(check_lines(check, [OLD, NEW]))
     doubted = checked(slow + CALM)
     assert doubted.verdict == "inconclusive" and "6 launches to confirm it tell 1.0000 x" in doubted.reasons[0]
-    cut_off = checked(slow + slow[:2])
+    cut_off = checked(slow + CALM[:2])
     assert cut_off.verdict == "inconclusive" and cut_off.reasons == (
         "it ended before the confirmation: 2 of its launches",
     )

@@ -175,6 +175,19 @@ def test_a_run_that_is_not_paired_compares_the_launches_that_alternated() -> Non
     assert other.ratio_ci95 is not None and other.ratio_ci95[1] - other.ratio_ci95[0] < 1e-3
 
 
+def test_alternating_launches_are_held_against_those_of_their_own_round() -> None:
+    """A replaced launch must not shift all that follow: the machine gets slower by 5 % a round."""
+    run = record("first", "other")
+    replaced = tuple(launch(index, validity="INVALID" if index == 2 else "VALID") for index in range(7))
+    whole = tuple(launch(index) for index in range(6))
+    series = tuple(replace(each, launches=own) for each, own in zip(run.series, (replaced, whole), strict=True))
+    run = replace(run, series=series, pairs=(Pair(first=0, second=1, unpaired="two runtimes"),), policy=POLICY)
+    traces = [{number: trace(ms * (1.0 + 0.05 * number)) for number in range(7)} for ms in (5.0, 5.5)]
+    _, other = results_of(run, traces, [{}])
+    assert other.ratio == pytest.approx(1.1) and other.ratio_ci95 is not None
+    assert other.ratio_ci95[1] - other.ratio_ci95[0] < 1e-3
+
+
 def test_with_several_sessions_the_session_is_the_unit_of_a_ratio() -> None:
     run = record("first", "other")
     launches = tuple(replace(launch(index), kind="pair", session=index // 6) for index in range(12))
