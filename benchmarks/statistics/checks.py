@@ -1,0 +1,208 @@
+"""Real checks on this machine, each a whole ``edgebench check`` in a process of its own: does it say what is so, and how soon?
+
+Five cases, dealt in turn so that all see the same hours: the *same* network in other bytes; a candidate that takes 3 % longer
+at a budget of 2 % (*plus3*) and at a budget of just what it takes (*budget*); one that takes 5 % longer (*plus5*); and a
+*different* network at a budget of 1 % less than its ratio. How much longer a layer takes is known by launches in turns: the
+interval of its ratio lies within 0.2 % of what it shall be. Those sizings are recorded, too.
+
+A row is appended for every sizing and every check; goes on where the record stands.
+
+    python -m benchmarks.statistics.checks --minutes 60
+    python -m benchmarks.statistics.report
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from edgebench import __version__
+from edgebench.analyze.pairs import pair_launches
+from edgebench.analyze.summary import iteration_times_ns
+from edgebench.measure.store import RunStore
+
+from .planted import exported, renamed, save, with_layer
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+RECORD = CHECKOUT / "reports" / "benchmarks" / "checks.jsonl"
+MODEL, OTHER = "mobileone_s0", "mobilenetv2_100"
+# How many checks of each case, and by how much its candidate is slower (None: by what it is).
+CASES = {"same": (150, 0.0), "plus3": (60, 0.03), "budget": (60, 0.03), "plus5": (60, 0.05), "different": (30, None)}
+BUDGET = 0.02
+# A layer is sized when the interval of its ratio lies within this much of what it shall be.
+SIZED_WITHIN = 0.002
+GUESS_LAUNCHES, SIZING_LAUNCHES = 16, 120
+# So narrow an interval is never reached: all the launches are asked for, with few of each alone.
+EVERY_LAUNCH = ("--ci", "0.001%")
+TRIES = 8
+TIMEOUT_S = 1800.0
+
+
+def read(record: Path) -> list[dict[str, Any]]:
+    """The recorded rows."""
+    return [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()] if record.exists() else []
+
+
+class Recorder:
+    """Runs edgebench in a folder with the models, and appends what it says."""
+
+    def __init__(self, folder: Path, record: Path) -> None:
+        self._folder = folder
+        self._record = record
+        self._base = exported(MODEL)
+        save(self._base, folder / "base.onnx")
+        save(renamed(self._base), folder / "same.onnx")
+        save(exported(OTHER), folder / "different.onnx")
+
+    def sized(self, slower: float) -> int:
+        """The inner channels of a layer that makes the network that much slower. Raises SystemExit where none is found."""
+        known = [row for row in read(self._record) if row["what"] == "sizing" and row["slower"] == slower]
+        if known and known[-1]["sized"]:
+            return int(known[-1]["inner"])
+        # The network's own work is 26 times that of a hundred channels here; steps after that go by what was measured.
+        inner = int(known[-1]["inner"]) if known else round(2600 * slower)
+        for _ in range(TRIES):
+            ratio, _, _ = self._compared(inner, slower, GUESS_LAUNCHES)
+            inner = round(inner * slower / (ratio - 1.0))
+            ratio, (low, high), sized = self._compared(inner, slower, SIZING_LAUNCHES)
+            if sized:
+                return inner
+            inner = round(inner * slower / (ratio - 1.0))
+        raise SystemExit(
+            f"no layer is {slower:.1%} of {MODEL} here: the last one's interval is {low:.4f} to {high:.4f}"
+        )
+
+    def _compared(self, inner: int, slower: float, launches: int) -> tuple[float, tuple[float, float], bool]:
+        """The ratio of a candidate by launches in turns, with its interval, and whether it is what it shall be."""
+        save(with_layer(self._base, inner), self._folder / "sizing.onnx")
+        words = ("base.onnx", "sizing.onnx", "--launches", str(launches), *EVERY_LAUNCH)
+        with self._run("compare", *words) as (_, said, store):
+            result = next(each for each in said["results"] if each["ratio"] is not None)
+            ratio, interval = result["ratio"], tuple(result["ratio_ci95"])
+            told = told_by(store)
+        within = 1.0 + slower - SIZED_WITHIN <= interval[0] and interval[1] <= 1.0 + slower + SIZED_WITHIN
+        sized = within and launches == SIZING_LAUNCHES
+        self._append(
+            what="sizing", slower=slower, inner=inner, ratio=ratio, interval=interval, sized=sized, launches=told
+        )
+        return ratio, interval, sized
+
+    def check(self, case: str) -> None:
+        """One check of a case, recorded."""
+        budget, candidate = BUDGET, case
+        if case == "budget":
+            candidate, budget = "plus3", self._sizing_of(CASES["plus3"][1]) - 1.0
+        elif case == "different":
+            budget = self._ratio_of_other() / 1.01 - 1.0
+        path = self._folder / f"{candidate}.onnx"
+        if not path.exists():
+            save(with_layer(self._base, self.sized(CASES[candidate][1] or 0.0)), path)
+        start = time.monotonic()
+        words = ("--baseline", "base.onnx", "--candidate", path.name, "--budget", f"{budget:.4%}")
+        with self._run("check", *words) as (status, said, store):
+            seconds = time.monotonic() - start
+            run = store.load()
+            series = [next(iter(store.traces(each).values())) for each in run.series]
+            self._append(
+                what="check",
+                case=case,
+                budget=budget,
+                status=status,
+                seconds=round(seconds, 2),
+                **{
+                    name: said["check"][name]
+                    for name in ("verdict", "ratio", "bounds", "confirmation_ratio", "reasons")
+                },
+                decided_at=said["check"]["launches"],
+                launches=told_by(store),
+                solo_us=[[round(each / 1e3) for each in iteration_times_ns(trace)] for trace in series],
+            )
+        print(f"{case}: {said['check']['verdict']} {said['check']['ratio']:.4f} x, {seconds:.0f} s", file=sys.stderr)
+
+    def _sizing_of(self, slower: float) -> float:
+        self.sized(slower)
+        rows = [
+            row for row in read(self._record) if row["what"] == "sizing" and row["slower"] == slower and row["sized"]
+        ]
+        return float(rows[-1]["ratio"])
+
+    def _ratio_of_other(self) -> float:
+        known = [row for row in read(self._record) if row["what"] == "other"]
+        if not known:
+            with self._run("compare", "base.onnx", "different.onnx", "--launches", "60", *EVERY_LAUNCH) as (
+                _,
+                said,
+                store,
+            ):
+                ratio = next(each["ratio"] for each in said["results"] if each["ratio"] is not None)
+                self._append(what="other", model=OTHER, ratio=ratio, launches=told_by(store))
+            return float(ratio)
+        return float(known[-1]["ratio"])
+
+    @contextmanager
+    def _run(self, verb: str, *words: str) -> Iterator[tuple[int, dict[str, Any], RunStore]]:
+        """The exit status, the document and the stored run of a verb."""
+        with tempfile.TemporaryDirectory(dir=self._folder) as runs:
+            command = [sys.executable, "-m", "edgebench", verb, *words, "--runtime", "onnxruntime", "--json"]
+            environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+            done = subprocess.run(
+                [*command, "--runs-dir", runs],
+                cwd=self._folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_S,
+                check=False,
+            )
+            if not done.stdout or done.returncode not in (0, 3, 4):
+                raise SystemExit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr[-2000:]}")
+            [stored] = Path(runs).glob("*/run.json")
+            yield done.returncode, json.loads(done.stdout), RunStore(stored.parent)
+
+    def _append(self, **row: object) -> None:
+        head = {
+            "utc": datetime.now(UTC).isoformat(timespec="seconds"),
+            "version": __version__,
+            "load": os.getloadavg()[0],
+        }
+        with self._record.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(row | head) + "\n")
+
+
+def told_by(store: RunStore) -> list[list[float]]:
+    """The launches in turns of a stored run: log ratio, that of the two alone, and 1 where the second was loaded first."""
+    [pair] = store.load().pairs
+    told = pair_launches(pair, store.traces(pair))
+    return [[round(it.log_ratio, 6), round(it.solo_log_ratio, 6), int(it.swapped)] for it in told]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=60.0, help="begin no check after that")
+    parser.add_argument("--record", type=Path, default=RECORD)
+    flags = parser.parse_args()
+    flags.record.parent.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + 60.0 * flags.minutes
+    with tempfile.TemporaryDirectory(prefix="edgebench-") as folder:
+        recorder = Recorder(Path(folder), flags.record)
+        while time.monotonic() < until:
+            done = [row["case"] for row in read(flags.record) if row["what"] == "check"]
+            left = {case: done.count(case) / most for case, (most, _) in CASES.items() if done.count(case) < most}
+            if not left:
+                break
+            recorder.check(min(left, key=left.__getitem__))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
