@@ -19,12 +19,13 @@ import yaml
 
 from edgebench.errors import InvalidFile, ModelError, UnknownName, UsageError
 from edgebench.files import config_root, shipped_folder, write_atomic
-from edgebench.records import ModelFamily, ModelVariant, PublishedFigure, TargetSpec, TensorSpec
+from edgebench.records import Artifact, CheckPolicy, ModelFamily, ModelVariant, PublishedFigure, TargetSpec, TensorSpec
+from edgebench.records.artifact import MANIFEST
 from edgebench.records.catalog import GateLimits
-from edgebench.records.codec import convert
+from edgebench.records.codec import convert, decode
 
 T = TypeVar("T")
-Kind = Literal["catalogue", "timm", "torchvision", "factory", "onnx", "ncnn"]
+Kind = Literal["catalogue", "timm", "torchvision", "factory", "onnx", "ncnn", "artifact"]
 
 _FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _PACKAGE = re.compile(r"(timm|torchvision):[\w.\-/]+")
@@ -32,7 +33,8 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.\-]*")
 _STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 _UNKNOWN_KEY = re.compile(r"unknown field `(?P<key>[^`]*)`")
 _FORMS = (
-    "a catalogue name (edgebench models), timm:NAME, torchvision:NAME, package.module:factory, FILE.onnx or FILE.param"
+    "a catalogue name (edgebench models), timm:NAME, torchvision:NAME, package.module:factory, FILE.onnx, FILE.param or a"
+    " folder of edgebench export"
 )
 
 
@@ -41,8 +43,9 @@ class ResolvedModel:
     """One network that a name stands for.
 
     ``build`` is what export/build.py understands (``timm:NAME``, ``torchvision:NAME``, ``package.module:factory``); for a
-    file it is the path as it was given, and ``path`` is that file. ``inputs`` is None where only the model itself
-    knows them (timm:, torchvision:, factories and files); the counts are None for all but the catalogue.
+    file it is the path as it was given, and ``path`` is that file; for an artifact that was made before, its folder. ``format``
+    is the only one that a file or an artifact has. ``inputs`` is None where only the model itself knows them (timm:,
+    torchvision:, factories and files); the counts are None for all but the catalogue.
     """
 
     name: str
@@ -55,6 +58,7 @@ class ResolvedModel:
     macs_m: float | None = None
     published: tuple[PublishedFigure, ...] = ()
     path: Path | None = None
+    format: str | None = None
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -91,7 +95,7 @@ def load_models(folder: Path | None = None) -> dict[str, ModelFamily]:
     families: dict[str, ModelFamily] = {}
     owner: dict[str, Path] = {}
     for path in _yaml_files("models", "EDGEBENCH_MODELS", folder):
-        family = _read(ModelFamily, path)
+        family = read_yaml(ModelFamily, path)
         _check_family(family, path)
         for key, where in [(family.family, "$.family"), *((name, f"$.variants.{name}") for name in family.variants)]:
             if key in owner and owner[key] != path:
@@ -144,6 +148,8 @@ def resolve_model(name: str) -> list[ResolvedModel]:
     """
     if name.endswith((".onnx", ".param")):
         return [_from_file(name)]
+    if (Path(name) / MANIFEST).is_file():
+        return [_from_artifact(Path(name))]
     if _PACKAGE.fullmatch(name):
         package, _, model = name.partition(":")
         kind: Kind = "timm" if package == "timm" else "torchvision"
@@ -200,7 +206,21 @@ def _from_file(name: str) -> ResolvedModel:
     for file in needed:
         if not file.is_file():
             raise ModelError(f"there is no file {file}", hint="check the path; an ncnn .param needs its .bin beside it")
-    return ResolvedModel(name=path.stem, family=path.stem, build=name, kind=kind, source=name, path=path)
+    return ResolvedModel(name=path.stem, family=path.stem, build=name, kind=kind, source=name, path=path, format=kind)
+
+
+def _from_artifact(folder: Path) -> ResolvedModel:
+    manifest = folder / MANIFEST
+    artifact = decode(Artifact, manifest.read_bytes(), path=str(manifest), hint="export the model again")
+    return ResolvedModel(
+        name=artifact.model.name,
+        family=artifact.model.family,
+        build=str(folder),
+        kind="artifact",
+        source=artifact.model.source,
+        path=folder,
+        format=artifact.format,
+    )
 
 
 def _yaml_files(kind: str, variable: str, folder: Path | None) -> list[Path]:
@@ -217,7 +237,7 @@ def _yaml_files(kind: str, variable: str, folder: Path | None) -> list[Path]:
     return [path for each in folders for path in sorted(each.glob("*.yaml"))]
 
 
-def _read(kind: type[T], path: Path) -> T:
+def read_yaml(kind: type[T], path: Path) -> T:
     """One YAML file as a record. Raises InvalidFile with the path to what is wrong."""
     try:
         # The loader is a SafeLoader; ruff only knows the stock one.
@@ -282,7 +302,7 @@ def _key_at_fault(kind: type[Any], value: object, mapping: dict[str, object], wh
 
 
 def _known_keys() -> list[str]:
-    records = (ModelFamily, ModelVariant, PublishedFigure, TargetSpec, GateLimits)
+    records = (ModelFamily, ModelVariant, PublishedFigure, TargetSpec, GateLimits, CheckPolicy)
     return sorted({field.name for record in records for field in msgspec.structs.fields(record)})
 
 
@@ -315,7 +335,7 @@ def _check_variant(name: str, variant: ModelVariant, path: Path) -> None:
 
 
 def _read_target(path: Path) -> TargetSpec:
-    target = _read(TargetSpec, path)
+    target = read_yaml(TargetSpec, path)
     if target.name != path.stem:
         raise _invalid(path, "$.name", f"is {target.name!r}, the file is {path.name}", "give both the same name")
     if target.serial is not None and target.address is not None:

@@ -31,7 +31,7 @@ from edgebench.analyze.pairs import pair_launches
 from edgebench.analyze.summary import iteration_times_ns
 from edgebench.measure.store import RunStore
 
-from .planted import exported, renamed, save, with_layer
+from .planted import BLOCK, exported, renamed, save, with_layer
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 RECORD = CHECKOUT / "reports" / "benchmarks" / "checks.jsonl"
@@ -41,7 +41,7 @@ CASES = {"same": (150, 0.0), "plus3": (60, 0.03), "budget": (60, 0.03), "plus5":
 BUDGET = 0.02
 # A layer is sized when the interval of its ratio lies within this much of what it shall be.
 SIZED_WITHIN = 0.002
-GUESS_LAUNCHES, SIZING_LAUNCHES = 16, 120
+SIZING_LAUNCHES = 120
 # So narrow an interval is hardly ever reached: all the launches are asked for, with few of each alone.
 EVERY_LAUNCH = ("--ci", "0.1%")
 TRIES = 8
@@ -66,36 +66,31 @@ class Recorder:
 
     def sized(self, slower: float) -> int:
         """The inner channels of a layer that makes the network that much slower. Raises SystemExit where none is found."""
-        known = [row for row in read(self._record) if row["what"] == "sizing" and row["slower"] == slower]
-        if known and known[-1]["sized"]:
-            return int(known[-1]["inner"])
-        # The network's own work is 26 times that of a hundred channels here; steps after that go by what was measured.
-        inner = int(known[-1]["inner"]) if known else round(2600 * slower)
         for _ in range(TRIES):
-            ratio, _, _ = self._compared(inner, slower, GUESS_LAUNCHES)
-            inner = round(inner * slower / (ratio - 1.0))
-            ratio, (low, high), sized = self._compared(inner, slower, SIZING_LAUNCHES)
-            if sized:
-                return inner
-            inner = round(inner * slower / (ratio - 1.0))
-        raise SystemExit(
-            f"no layer is {slower:.1%} of {MODEL} here: the last one's interval is {low:.4f} to {high:.4f}"
-        )
+            known = [row for row in read(self._record) if row["what"] == "sizing"]
+            own = [row for row in known if row["slower"] == slower]
+            if own and own[-1]["sized"]:
+                return int(own[-1]["inner"])
+            # What a block takes, by what was measured; a first guess by its share of the work.
+            nearest = own or known
+            blocks = sum(row["inner"] // BLOCK for row in nearest)
+            block = sum(row["ratio"] - 1.0 for row in nearest) / blocks if blocks else 0.0015
+            self._compared(BLOCK * round(slower / block), slower)
+        raise SystemExit(f"no layer is {slower:.1%} of {MODEL} here, see the sizings in {self._record}")
 
-    def _compared(self, inner: int, slower: float, launches: int) -> tuple[float, tuple[float, float], bool]:
-        """The ratio of a candidate by launches in turns, with its interval, and whether it is what it shall be."""
+    def _compared(self, inner: int, slower: float) -> None:
+        """Records the ratio of a candidate by launches in turns, with its interval, and whether it is what it shall be."""
         save(with_layer(self._base, inner), self._folder / "sizing.onnx")
-        words = ("base.onnx", "sizing.onnx", "--launches", str(launches), *EVERY_LAUNCH)
+        words = ("base.onnx", "sizing.onnx", "--launches", str(SIZING_LAUNCHES), *EVERY_LAUNCH)
         with self._run("compare", *words) as (_, said, store):
             result = next(each for each in said["results"] if each["ratio"] is not None)
             ratio, interval = result["ratio"], tuple(result["ratio_ci95"])
             told = told_by(store)
         within = 1.0 + slower - SIZED_WITHIN <= interval[0] and interval[1] <= 1.0 + slower + SIZED_WITHIN
-        sized = within and launches == SIZING_LAUNCHES
         self._append(
-            what="sizing", slower=slower, inner=inner, ratio=ratio, interval=interval, sized=sized, launches=told
+            what="sizing", slower=slower, inner=inner, ratio=ratio, interval=interval, sized=within, launches=told
         )
-        return ratio, interval, sized
+        print(f"sizing {slower:.1%}: {ratio:.4f} x by {inner} channels", file=sys.stderr)
 
     def check(self, case: str) -> None:
         """One check of a case, recorded."""
@@ -113,21 +108,19 @@ class Recorder:
             seconds = time.monotonic() - start
             run = store.load()
             series = [next(iter(store.traces(each).values())) for each in run.series]
+            check = said["checks"][0]["check"]
             self._append(
                 what="check",
                 case=case,
                 budget=budget,
                 status=status,
                 seconds=round(seconds, 2),
-                **{
-                    name: said["check"][name]
-                    for name in ("verdict", "ratio", "bounds", "confirmation_ratio", "reasons")
-                },
-                decided_at=said["check"]["launches"],
+                **{name: check[name] for name in ("verdict", "ratio", "bounds", "confirmation_ratio", "reasons")},
+                decided_at=check["launches"],
                 launches=told_by(store),
                 solo_us=[[round(each / 1e3) for each in iteration_times_ns(trace)] for trace in series],
             )
-        print(f"{case}: {said['check']['verdict']} {said['check']['ratio']:.4f} x, {seconds:.0f} s", file=sys.stderr)
+        print(f"{case}: {check['verdict']} {check['ratio']:.4f} x, {seconds:.0f} s", file=sys.stderr)
 
     def _sizing_of(self, slower: float) -> float:
         self.sized(slower)
@@ -139,11 +132,8 @@ class Recorder:
     def _ratio_of_other(self) -> float:
         known = [row for row in read(self._record) if row["what"] == "other"]
         if not known:
-            with self._run("compare", "base.onnx", "different.onnx", "--launches", "60", *EVERY_LAUNCH) as (
-                _,
-                said,
-                store,
-            ):
+            words = ("base.onnx", "different.onnx", "--launches", "60", *EVERY_LAUNCH)
+            with self._run("compare", *words) as (_, said, store):
                 ratio = next(each["ratio"] for each in said["results"] if each["ratio"] is not None)
                 self._append(what="other", model=OTHER, ratio=ratio, launches=told_by(store))
             return float(ratio)

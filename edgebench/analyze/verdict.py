@@ -10,17 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from edgebench.analyze.ratios import LogRatio, centre_of
+from edgebench.records.check import Verdict
 
 LOOKS = (6, 8, 10, 13, 17, 22, 28)
 # Over all looks, of calling a candidate slower than the budget allows when it is not; and as much of calling one fine.
 ERROR_EACH_SIDE = 0.01
 # Launches of the confirmation: it is over with the first of these counts whose ratio is above the budget.
 CONFIRM = (2, 4, 6)
-
-Verdict = Literal["regressed", "pass", "improved", "inconclusive"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def fixed_look(told: Sequence[LogRatio], budget: float, error: float = ERROR_EAC
     centre = centre_of(told)
     half = centre.half(error)
     low, high = math.exp(centre.log - half), math.exp(centre.log + half)
-    return Look(len(told), math.exp(centre.log), low, high, _verdict(low, high, budget))
+    return Look(len(told), math.exp(centre.log), low, high, verdict_of(low, high, budget))
 
 
 def agreed(verdict: Verdict, other: Verdict) -> Verdict:
@@ -113,7 +111,8 @@ def conclude(told: Sequence[LogRatio], budget: float, looks: Sequence[int] = LOO
     return None
 
 
-def _verdict(low: float, high: float, budget: float) -> Verdict:
+def verdict_of(low: float, high: float, budget: float) -> Verdict:
+    """What bounds on a ratio say where it may be as much as 1 + ``budget``."""
     if low > 1.0 + budget:
         return "regressed"
     if high < 1.0:

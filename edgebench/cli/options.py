@@ -182,6 +182,17 @@ def runs_option(function: F) -> F:
     )(function)
 
 
+def baselines_option(function: F) -> F:
+    """Where baselines are kept."""
+    return click.option(
+        "--baselines-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path("reports") / "baselines",
+        show_default=True,
+        help="Where baselines are kept.",
+    )(function)
+
+
 def depth_option(function: F) -> F:
     """How coarse the layers are shown."""
     return click.option(

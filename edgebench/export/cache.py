@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgebench.errors import CacheError, CacheTampered
+from msgspec.structs import replace
+
+from edgebench.errors import CacheError, CacheTampered, InvalidFile
 from edgebench.files import cache_root, full_disk_is_said, sha256_bytes, sha256_file
 from edgebench.records import Artifact, ArtifactFile
+from edgebench.records.artifact import MANIFEST
 from edgebench.records.codec import decode, encode
 
-MANIFEST = "artifact.json"
 # The manifest holds the hashes of the files; this holds the manifest's.
 SEAL = "artifact.sha256"
 _TEMPORARY = ".tmp-"
@@ -39,6 +41,49 @@ def open_artifact(key: str) -> tuple[Artifact, Path]:
     if not folder.is_dir():
         raise CacheError(f"artifact {key} is not in the cache", hint="export its model again: edgebench export MODEL")
     return _read(folder), folder
+
+
+def adopt(folder: Path) -> tuple[Artifact, Path]:
+    """The artifact that ``folder`` holds (an exported one, a baseline's) in the cache, every file verified.
+
+    Under a key of its own unless the cache made the very same: what a folder from elsewhere says of itself must not answer for
+    what is exported here. Raises InvalidFile, CacheTampered, NoSpace.
+    """
+    artifact = _read(folder, sealed=(folder / SEAL).is_file())
+    manifest = (folder / MANIFEST).read_bytes()
+    own = artifact_folder(artifact.key)
+    if own.is_dir() and (own / MANIFEST).read_bytes() == manifest:
+        return open_artifact(artifact.key)
+    key = sha256_bytes(manifest)[:32]
+    found = find_artifact(key)
+    if found is not None:
+        return found
+    with draft() as work:
+        for file in artifact.files:
+            shutil.copyfile(folder / file.path, work.folder / file.path)
+        return work.commit(replace(artifact, key=key), replace=False)
+
+
+def keep_artifact(key: str, folder: Path) -> Path:
+    """A copy of the cached artifact ``key`` below ``folder``, whole or not at all; that copy's folder.
+
+    Raises CacheError, CacheTampered, NoSpace.
+    """
+    artifact, held = open_artifact(key)
+    final = folder / key
+    with full_disk_is_said(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if final.is_dir() and (final / MANIFEST).read_bytes() == (held / MANIFEST).read_bytes():
+            return final
+        with tempfile.TemporaryDirectory(dir=folder, prefix=_TEMPORARY) as work:
+            fresh = Path(work, "new")
+            fresh.mkdir()
+            for name in (MANIFEST, SEAL, *(file.path for file in artifact.files)):
+                shutil.copyfile(held / name, fresh / name)
+            if final.exists():
+                final.rename(Path(work, "old"))
+            fresh.rename(final)
+    return final
 
 
 @dataclass(frozen=True)
@@ -110,16 +155,20 @@ def draft() -> Iterator[Draft]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read(folder: Path) -> Artifact:
+def _read(folder: Path, *, sealed: bool = True) -> Artifact:
     try:
         manifest = (folder / MANIFEST).read_bytes()
-        seal = (folder / SEAL).read_text().strip()
+        seal = (folder / SEAL).read_text().strip() if sealed else sha256_bytes(manifest)
     except (FileNotFoundError, UnicodeDecodeError) as error:
         raise _tampered(folder, MANIFEST, "MODEL") from error
     if seal != sha256_bytes(manifest):
         raise _tampered(folder, MANIFEST, "MODEL")
     artifact = decode(Artifact, manifest, path=str(folder / MANIFEST), hint="export it again with --rebuild")
     for file in artifact.files:
+        if Path(file.path).name != file.path:
+            raise InvalidFile(
+                str(folder / MANIFEST), "$.files", f"{file.path} is no file of this folder", hint="export it again"
+            )
         path = folder / file.path
         if not path.is_file() or path.stat().st_size != file.size_bytes or sha256_file(path) != file.sha256:
             raise _tampered(folder, file.path, artifact.model.source)

@@ -15,12 +15,13 @@ from msgspec.structs import replace
 from edgebench.catalog import ResolvedModel
 from edgebench.errors import UsageError
 from edgebench.events import Emit, StageFinished, StageStarted, ignore
-from edgebench.export.cache import MANIFEST, draft, find_artifact
+from edgebench.export.cache import adopt, draft, find_artifact
 from edgebench.export.imported import Imported
 from edgebench.export.keys import Int8, Source, Wanted, artifact_key, make_source, tool_versions, version_of
 from edgebench.export.reference import Array, make_inputs, make_outputs, save_tensors
 from edgebench.files import full_disk_is_said
 from edgebench.records import Artifact, Fidelity, ModelIdentity, Quantization, TensorSpec, WeightsInfo
+from edgebench.records.artifact import MANIFEST
 
 if TYPE_CHECKING:
     from edgebench.export.prepare import PreparedModel
@@ -52,6 +53,8 @@ def obtain(
     """
     wanted = Wanted(format, precision, int8)
     _require_sensible(model, wanted, weights, batch)
+    if model.kind == "artifact":
+        return _made_before(model, input_size, emit)
     source = make_source(model, weights, input_size, batch)
     version = version_of(model)
     if version is not None:
@@ -73,6 +76,14 @@ def obtain(
             emit(StageFinished(f"export {format}", f"unchanged, {key}"))
             return found
     return _convert(prepared, wanted, key, tool_versions(model, format), rebuild=rebuild, emit=emit)
+
+
+def _made_before(model: ResolvedModel, input_size: tuple[int, ...] | None, emit: Emit) -> tuple[Artifact, Path]:
+    if input_size is not None:
+        raise UsageError(f"{model.path} has the input size that it has", hint="leave --input-size out")
+    artifact, folder = adopt(model.path or Path())
+    emit(StageFinished(f"artifact {artifact.format}", f"{model.path}, {artifact.key}"))
+    return artifact, folder
 
 
 def _as_named(found: tuple[Artifact, Path], model: ResolvedModel) -> tuple[Artifact, Path]:
@@ -133,13 +144,14 @@ def _require_sensible(model: ResolvedModel, wanted: Wanted, weights: Path | None
         )
     if model.path is None:
         return
-    if wanted.format != model.kind:
+    if wanted.format != model.format:
+        kind = "artifact" if model.kind == "artifact" else "file"
         raise UsageError(
-            f"{model.path} is an {model.kind} file; it cannot become {wanted.format}", hint="give the PyTorch model"
+            f"{model.path} is an {model.format} {kind}; it cannot become {wanted.format}", hint="give the PyTorch model"
         )
     if weights is not None:
         raise UsageError(f"{model.path} holds its own weights", hint="leave --weights out, or give the PyTorch model")
-    if wanted.precision != "fp32":
+    if wanted.precision != "fp32" and model.kind != "artifact":
         raise UsageError(f"{model.path} is taken in the precision it has", hint="leave --precision out")
 
 

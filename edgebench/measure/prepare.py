@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from edgebench.catalog import ResolvedModel, resolve_model
 from edgebench.device.base import Device
 from edgebench.errors import EdgebenchError, LaunchFailed, ModelError, ParityFailed, PrecisionRefused, UsageError
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
     from edgebench.export.calibration import CalibrationSet
     from edgebench.export.keys import Int8
 
-# Kinds of model file, and the only artifact format that each can be.
-_FILE_FORMATS = {"onnx": "onnx", "ncnn": "ncnn"}
 _VARIANT_FLAGS = {"provider": "--provider", "dla": "--dla", "build": "--rebuilds"}
 
 
@@ -111,7 +111,19 @@ def prepare(request: Request, bench: Bench) -> Prepared:
             _Preparation(model, precision, request, calibration, bench, prepared).run(fitting)
     if not prepared.series:
         raise prepared.failures[0][1]
+    prepared.series[:] = _told_apart(prepared.series)
     return prepared
+
+
+def _told_apart(every: list[Series]) -> list[Series]:
+    """Series of one label (two files of one name, a model and its baseline) with a part of their artifacts' keys, and a number
+    where even that is the same."""
+    labels = [each.label for each in every]
+    parts = [f"{each.label}@{each.artifact[:8]}" if labels.count(each.label) > 1 else each.label for each in every]
+    numbered = [
+        f"{part}#{parts[:at].count(part) + 1}" if parts.count(part) > 1 else part for at, part in enumerate(parts)
+    ]
+    return [msgspec.structs.replace(each, label=label) for each, label in zip(every, numbered, strict=True)]
 
 
 def reopen(record: RunRecord) -> list[Subject]:
@@ -153,7 +165,7 @@ def _variants(name: str, request: Request) -> list[Runtime]:
 
 def _runtimes_for(model: ResolvedModel, runtimes: list[Runtime], request: Request) -> list[Runtime]:
     """A model file runs only on the runtimes of its format. Raises UsageError where none is left."""
-    only = _FILE_FORMATS.get(model.kind)
+    only = model.format
     if only is None:
         return runtimes
     fitting = [runtime for runtime in runtimes if runtime.format == only]

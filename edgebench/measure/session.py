@@ -88,7 +88,7 @@ class Session:
                 if number and not self._begun(number):
                     self._pause(number)
                 self._measure(number)
-            if policy.profile:
+            if policy.profile and (policy.budget is None or self._regressed(policy.budget)):
                 for index in range(len(self.record.series)):
                     self._profile(index)
         except KeyboardInterrupt as stop:
@@ -143,6 +143,11 @@ class Session:
 
     def _decided(self, budget: float) -> bool:
         return conclude(self._told(0), budget, self.record.policy.looks) is not None
+
+    def _regressed(self, budget: float) -> bool:
+        """A check shows the layers of what got slower, and of nothing else: they decide nothing."""
+        ended = conclude(self._told(0), budget, self.record.policy.looks)
+        return ended is not None and ended.verdict == "regressed"
 
     def _told(self, pair: int) -> list[LogRatio]:
         return log_ratios(self.record, pair, self._traces, self._pair_traces[pair])

@@ -19,9 +19,18 @@ from edgebench.records.catalog import (
     PublishedFigure,
     TargetSpec,
 )
+from edgebench.records.check import (
+    Baseline,
+    CheckDocument,
+    Checked,
+    CheckFailure,
+    CheckPolicy,
+    CheckResult,
+    LayerChange,
+)
 from edgebench.records.device import DeviceFacts, DeviceState, Place, Reading, ThermalState
 from edgebench.records.plan import Command, Plan, PlannedArtifact, Schedule, TensorFile
-from edgebench.records.result import CheckResult, Monitored, Result, ResultDocument, ResultLayer
+from edgebench.records.result import Monitored, Result, ResultDocument, ResultLayer
 from edgebench.records.run import (
     CanaryReference,
     Identity,
@@ -57,9 +66,14 @@ from edgebench.records.trace import (
 __all__ = [
     "Artifact",
     "ArtifactFile",
+    "Baseline",
     "CanaryReference",
     "CanaryRow",
+    "CheckDocument",
+    "CheckFailure",
+    "CheckPolicy",
     "CheckResult",
+    "Checked",
     "Command",
     "DeviceFacts",
     "DeviceState",
@@ -71,6 +85,7 @@ __all__ = [
     "Identity",
     "IterationsRow",
     "LaunchRecord",
+    "LayerChange",
     "LayerRow",
     "LayerTiming",
     "LayersRow",

@@ -7,6 +7,8 @@ from typing import Literal
 from edgebench.records.base import Record, TensorSpec
 
 ARTIFACT_SCHEMA = 1
+# The name of an artifact's record in its folder.
+MANIFEST = "artifact.json"
 
 
 class ArtifactFile(Record, frozen=True, kw_only=True):

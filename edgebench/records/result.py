@@ -114,30 +114,9 @@ class Result(Record, frozen=True, kw_only=True):
     identity: Identity
 
 
-class CheckResult(Record, frozen=True, kw_only=True):
-    """Whether a candidate is slower than its baseline by more than ``budget`` (.03 allows 3 %).
-
-    ``ratio`` is the candidate's latency by the baseline's over the ``launches`` that decided, between ``bounds``, each of which
-    errs in at most 1 % of checks. *regressed*: the lower one is above 1 + budget, and as launches of their own confirmed
-    (``confirmation_ratio``); *pass*: the upper one is below, *improved*: below 1; else *inconclusive*, with ``reasons``.
-    ``design`` as in ``Result``; ``memory_ratio`` is of the peaks of launches of each by itself.
-    """
-
-    verdict: Literal["regressed", "pass", "improved", "inconclusive"]
-    budget: float
-    ratio: float
-    bounds: tuple[float, float]
-    launches: int
-    confirmation_ratio: float | None
-    design: str
-    reasons: tuple[str, ...]
-    memory_ratio: float | None
-
-
 class ResultDocument(Record, frozen=True, kw_only=True):
-    """The one document on stdout. ``check`` is the verdict on its two results, baseline and candidate."""
+    """The one document on stdout."""
 
     schema: int = RESULT_SCHEMA
     results: tuple[Result, ...]
-    check: CheckResult | None = None
     not_measured: tuple[NotMeasured, ...] = ()

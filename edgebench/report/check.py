@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from edgebench.analyze.pairs import interference, log_ratios, pair_launches
 from edgebench.analyze.ratios import LogRatio
+from edgebench.analyze.stored import Unpaired, unpaired
 from edgebench.analyze.verdict import ERROR_EACH_SIDE, agreed, conclude, first_decisive, fixed_look
 from edgebench.errors import NoValidMeasurement
-from edgebench.records import CheckResult, Result, RunRecord, Trace
+from edgebench.records import Checked, CheckResult, LayerChange, Result, RunRecord, Trace
+from edgebench.records.check import Verdict
+from edgebench.report.results import identity_differences
+from edgebench.report.tables import milliseconds
+
+# Where one of these differs two latencies are of two things.
+_ALIKE = ("device_id", "runtime", "precision_stored", "precision_computed", "threads", "inputs", "power_mode", "clocks")
+# What tells two models, or two launches, apart by itself.
+_OWN = ("model", "model_source", "model_source_version", "weights", "weights_sha256", "reparameterized", "artifact")
+# Modules that grew the most, and by how much of the network at least.
+_LAYERS_SHOWN, _LAYER_SHARE = 5, 0.002
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """How much more a candidate may take: of time, of memory at its peak, of its files' size (.03 allows 3 %)."""
+
+    time: float
+    memory: float
+    size: float
 
 
 def check_of(
@@ -47,7 +71,6 @@ def check_of(
         alone = fixed_look(by_solo, budget, ERROR_EACH_SIDE / len(looks)).verdict
         verdict = agreed(verdict, alone)
         reasons.append(f"{disturbed}; by the two alone it is {alone}")
-    baseline, candidate = results
     return CheckResult(
         verdict=verdict,
         budget=budget,
@@ -57,7 +80,82 @@ def check_of(
         confirmation_ratio=ended.confirmation.ratio if ended and ended.confirmation else None,
         design="paired" if pair.unpaired is None else f"alternating: {pair.unpaired}",
         reasons=tuple(reasons),
-        memory_ratio=_by(candidate.memory_peak_bytes, baseline.memory_peak_bytes),
+        layers=_grown(*results) if verdict == "regressed" else (),
+    )
+
+
+def check_of_stored(baseline: Result, candidate: Result, budget: float, why: str) -> CheckResult:
+    """The verdict where one of the two is a stored number (``why``): by the cards first, then by the numbers.
+
+    Their intervals are of one session each, and sessions differ by more: the word *unpaired* stands with the verdict.
+    """
+    differing = identity_differences([baseline, candidate])
+    notes = [
+        f"{name} differs: {' and '.join(values)}" for name, values in differing.items() if name not in (*_ALIKE, *_OWN)
+    ]
+    reasons = [f"{name} differs: {' and '.join(differing[name])}" for name in _ALIKE if name in differing]
+    found: Unpaired | None = None
+    if reasons:
+        reasons.append("latencies of unlike things say nothing about the candidate")
+    else:
+        found = unpaired(baseline.launch_medians_ms, candidate.launch_medians_ms, budget)
+        if found is None:
+            reasons.append("one launch has no interval")
+    reasons += [
+        f"{each.label} is {each.verdict}: {'; '.join(each.reasons)}"
+        for each in (baseline, candidate)
+        if each.verdict != "VALID"
+    ]
+    verdict: Verdict = found.verdict if found and not reasons else "inconclusive"
+    if found and verdict == "inconclusive" and not reasons:
+        reasons.append("the interval holds the budget")
+    return CheckResult(
+        verdict=verdict,
+        budget=budget,
+        ratio=found.ratio if found else None,
+        bounds=found.bounds if found else None,
+        launches=candidate.launches,
+        design=f"unpaired: {why}",
+        reasons=tuple(reasons),
+        notes=tuple(notes),
+        layers=_grown(baseline, candidate) if verdict == "regressed" else (),
+    )
+
+
+def since_stored(check: CheckResult, stored: Result | None, now: Result) -> CheckResult:
+    """``check`` of a baseline that was measured before, too (``stored``), with what became of it since."""
+    if stored is None:
+        return check
+    if stored.identity.device_id != now.identity.device_id:
+        note = f"the baseline was saved on {stored.device}; both were measured now, on {now.device}, which the verdict is about"
+    else:
+        note = f"the baseline took {milliseconds(stored.median_ms)} ms when it was saved, {milliseconds(now.median_ms)} ms now"
+    return replace(check, notes=(*check.notes, note))
+
+
+def with_other_budgets(
+    check: CheckResult, results: Sequence[Result], sizes: tuple[int, int] | None, budgets: Budgets
+) -> CheckResult:
+    """``check`` with memory and size held to their budgets, too: above one of them the candidate has *regressed*.
+
+    ``sizes`` are those of the two artifacts' files in bytes, where both are there.
+    """
+    baseline, candidate = results
+    memory = _by(candidate.memory_peak_bytes, baseline.memory_peak_bytes)
+    size = _by(sizes[1], sizes[0]) if sizes else None
+    over = [
+        f"{what} is {ratio:.3f} x, the budget is {1 + budget:g} x"
+        for what, ratio, budget in (("memory", memory, budgets.memory), ("size", size, budgets.size))
+        if ratio is not None and ratio > 1.0 + budget
+    ]
+    return replace(
+        check,
+        verdict="regressed" if over else check.verdict,
+        reasons=(*over, *check.reasons),
+        memory_ratio=memory,
+        memory_budget=budgets.memory,
+        size_ratio=size,
+        size_budget=budgets.size,
     )
 
 
@@ -65,21 +163,56 @@ def _by(second: int | None, first: int | None) -> float | None:
     return second / first if second and first else None
 
 
-def check_lines(check: CheckResult, results: Sequence[Result]) -> list[str]:
-    """The verdict first, then what it rests on."""
-    baseline, candidate = results
-    low, high = check.bounds
-    rests = (
-        "in turns in one process" if check.design == "paired" else f"that alternate ({check.design.partition(': ')[2]})"
+def _grown(baseline: Result, candidate: Result) -> tuple[LayerChange, ...]:
+    """The modules whose layers take more than they did, those that grew the most first."""
+    if not baseline.layers or not candidate.layers:
+        return ()
+    times: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for side, result in enumerate((baseline, candidate)):
+        for layer in result.layers:
+            times[layer.module, layer.op][side] += layer.ms
+    least_ms = _LAYER_SHARE * sum(layer.ms for layer in baseline.layers)
+    grown = sorted(times.items(), key=lambda item: item[1][0] - item[1][1])
+    return tuple(
+        LayerChange(module=module, op=op, baseline_ms=before, candidate_ms=after)
+        for (module, op), (before, after) in grown[:_LAYERS_SHOWN]
+        if after - before >= least_ms
     )
-    lines = [
-        f"{check.verdict}: {candidate.label} takes {check.ratio:.4f} x {baseline.label} "
-        f"({low:.4f} to {high:.4f}), the budget is {1 + check.budget:g} x",
-        f"by {check.launches} launches {rests}; each side errs in at most {ERROR_EACH_SIDE:.0%} of checks",
-    ]
+
+
+def check_lines(checked: Checked) -> list[str]:
+    """The verdict first, then what it rests on; for a failure what failed, and the mend."""
+    if checked.check is None:
+        failure = checked.failure
+        return [f"error: {failure.message}", f"hint: {failure.hint}"] if failure else ["nothing was checked"]
+    check, (baseline, candidate) = checked.check, checked.results
+    design, _, why = check.design.partition(": ")
+    unpaired_word = f" ({design})" if design == "unpaired" else ""
+    if check.ratio is None or check.bounds is None:
+        lines = [f"{check.verdict}{unpaired_word}: {candidate.label} cannot be held against {baseline.label}"]
+    else:
+        low, high = check.bounds
+        lines = [
+            f"{check.verdict}{unpaired_word}: {candidate.label} takes {check.ratio:.4f} x {baseline.label} "
+            f"({low:.4f} to {high:.4f}), the budget is {1 + check.budget:g} x",
+            f"by {check.launches} launches {_design_words(design, why)}; "
+            f"each side errs in at most {ERROR_EACH_SIDE:.0%} of checks{' of one session' if unpaired_word else ''}",
+        ]
     if check.confirmation_ratio is not None:
         lines.append(f"launches to confirm it: {check.confirmation_ratio:.4f} x")
     if check.memory_ratio is not None and baseline.memory_peak_bytes and candidate.memory_peak_bytes:
         peaks = [f"{each / 2**20:.1f}" for each in (baseline.memory_peak_bytes, candidate.memory_peak_bytes)]
         lines.append(f"memory: {' -> '.join(peaks)} MiB ({check.memory_ratio:.3f} x)")
-    return [*lines, *check.reasons]
+    if check.size_ratio is not None:
+        lines.append(f"size of the files: {check.size_ratio:.3f} x")
+    lines += [
+        f"grew: {each.module} {each.op}, {milliseconds(each.baseline_ms)} -> {milliseconds(each.candidate_ms)} ms"
+        for each in check.layers
+    ]
+    return [*lines, *check.reasons, *(f"note: {note}" for note in check.notes)]
+
+
+def _design_words(design: str, why: str) -> str:
+    if design == "paired":
+        return "in turns in one process"
+    return f"that alternate ({why})" if design == "alternating" else f"against a stored number ({why})"

@@ -267,12 +267,57 @@ RESULT = r.ResultDocument(
     not_measured=RUN.not_measured,
 )
 
+CHECK = r.CheckDocument(
+    checks=(
+        r.Checked(
+            name="s0",
+            baseline="main",
+            candidate="mobileone_s0",
+            target="host",
+            check=r.CheckResult(
+                verdict="regressed",
+                budget=0.03,
+                ratio=1.05,
+                bounds=(1.04, 1.06),
+                launches=6,
+                confirmation_ratio=1.05,
+                design="paired",
+                reasons=("memory is 1.200 x",),
+                notes=("runtime_version differs",),
+                memory_ratio=1.2,
+                memory_budget=0.1,
+                size_ratio=1.01,
+                size_budget=0.1,
+                layers=(r.LayerChange(module="stem", op="Conv", baseline_ms=1.0, candidate_ms=1.3),),
+            ),
+            results=RESULT.results,
+        ),
+        r.Checked(
+            name="s1",
+            baseline="main",
+            candidate="mobileone_s1",
+            target="pixel",
+            failure=r.CheckFailure(code="device_not_found", message="no phone", hint="plug it in", exit_status=5),
+        ),
+    )
+)
+
+BASELINE = r.Baseline(
+    name="main",
+    saved_utc="2026-11-22T17:00:00Z",
+    tool_version="0.1.0",
+    manifest_sha256="0" * 64,
+    result=RESULT.results[0],
+)
+
 DOCUMENTS: dict[str, msgspec.Struct] = {
     "plan": PLAN,
     "run": RUN,
     "artifact": ARTIFACT,
     "sidecar": SIDECAR,
     "result": RESULT,
+    "check": CHECK,
+    "baseline": BASELINE,
 }
 
 

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from edgebench.analyze.verdict import LOOKS
 from edgebench.errors import NoValidMeasurement
-from edgebench.records import CheckResult, Pair, Result, RunPolicy
-from edgebench.report.check import check_lines, check_of
+from edgebench.records import Checked, CheckFailure, CheckResult, Pair, Result, ResultLayer, RunPolicy
+from edgebench.report.check import Budgets, check_lines, check_of, check_of_stored, since_stored, with_other_budgets
 from tests.measure.fakes import record
 from tests.measure.traces import launch_record, pair_trace
 from tests.report.results import result
@@ -28,24 +28,32 @@ def checked(
     return check_of(run, results, [{}, {}], traces)
 
 
+def told(check: CheckResult, results: tuple[Result, Result] = (OLD, NEW)) -> list[str]:
+    return check_lines(
+        Checked(name="new against old", baseline="old", candidate="new", target="host", check=check, results=results)
+    )
+
+
 def test_a_candidate_that_is_alike_passes_with_its_figures():
     check = checked(CALM)
     assert (check.verdict, check.launches, check.reasons, check.design) == ("pass", 6, (), "paired")
-    assert check.bounds[0] < 1 < check.bounds[1] < 1.03 and check.memory_ratio == pytest.approx(1.1)
-    lines = check_lines(check, [OLD, NEW])
+    assert check.bounds is not None and check.bounds[0] < 1 < check.bounds[1] < 1.03
+    check = with_other_budgets(check, (OLD, NEW), (1000, 1010), Budgets(0.03, 0.11, 0.1))
+    assert check.memory_ratio == pytest.approx(1.1) and check.size_ratio == pytest.approx(1.01)
+    lines = told(check)
     assert (
         lines[0].startswith(f"pass: {NEW.label} takes 1.0000 x {OLD.label} (0.99")
         and "the budget is 1.03 x" in lines[0]
     )
     assert lines[1] == "by 6 launches in turns in one process; each side errs in at most 1% of checks"
-    assert lines[2] == "memory: 100.0 -> 110.0 MiB (1.100 x)"
+    assert lines[2:] == ["memory: 100.0 -> 110.0 MiB (1.100 x)", "size of the files: 1.010 x"]
 
 
 def test_a_slower_candidate_has_regressed_once_that_is_confirmed():
     slow = [1.1 * each for each in CALM]
     check = checked(slow + slow)
     assert check.verdict == "regressed" and check.confirmation_ratio == pytest.approx(1.1, abs=0.001)
-    assert "launches to confirm it: 1.1" in "\n".join(check_lines(check, [OLD, NEW]))
+    assert "launches to confirm it: 1.1" in "\n".join(told(check))
     doubted = checked(slow + CALM)
     assert doubted.verdict == "inconclusive" and "6 launches to confirm it tell 1.0000 x" in doubted.reasons[0]
     cut_off = checked(slow + CALM[:2])
@@ -80,3 +88,105 @@ def test_turns_that_disturb_leave_a_verdict_that_the_two_alone_bear_out():
 def test_too_few_launches_are_no_verdict():
     with pytest.raises(NoValidMeasurement, match="5 launches told a ratio, a verdict takes 6"):
         checked(CALM[:5])
+
+
+@pytest.mark.parametrize(
+    ("budgets", "reason"),
+    [
+        (Budgets(0.03, 0.05, 0.5), "memory is 1.100 x, the budget is 1.05 x"),
+        (Budgets(0.03, 0.5, 0.2), "size is 1.300 x, the budget is 1.2 x"),
+    ],
+)
+def test_memory_and_size_above_their_budgets_are_a_regression_of_their_own(budgets: Budgets, reason: str):
+    check = with_other_budgets(checked(CALM), (OLD, NEW), (1000, 1300), budgets)
+    assert (check.verdict, check.reasons) == ("regressed", (reason,))
+
+
+def test_what_is_not_known_breaks_no_budget():
+    nothing = result("new", memory_peak_bytes=None)
+    check = with_other_budgets(checked(CALM), (OLD, nothing), None, Budgets(0.03, 0.1, 0.1))
+    assert (check.verdict, check.memory_ratio, check.size_ratio) == ("pass", None, None)
+
+
+def layer(module: str, ms: float) -> ResultLayer:
+    return ResultLayer(module=module, op="Conv", kind="kernel", ms=ms, share=0.0, macs=0)
+
+
+def test_the_layers_that_grew_are_shown_of_what_regressed_and_of_nothing_else():
+    old = result("old", layers=(layer("stem", 1.0), layer("head", 2.0), layer("neck", 1.0)))
+    new = result("new", layers=(layer("stem", 1.5), layer("head", 1.0), layer("neck", 1.004), layer("extra", 0.2)))
+    slow = [1.1 * each for each in CALM]
+    check = checked(slow + slow, results=(old, new))
+    grew = [(each.module, each.baseline_ms, each.candidate_ms) for each in check.layers]
+    assert grew == [("stem", 1.0, 1.5), ("extra", 0.0, 0.2)]
+    assert "grew: stem Conv, 1.000 -> 1.500 ms" in told(check, (old, new))
+    assert checked(CALM, results=(old, new)).layers == ()
+
+
+def stored(name: str, ms: float, **changes: object) -> Result:
+    spread = (0.999, 1.001, 0.9995, 1.0005, 0.9992, 1.0008)
+    return result(name, median_ms=ms, launch_medians_ms=tuple(ms * each for each in spread), **changes)
+
+
+def test_a_stored_number_tells_nothing_without_the_word_unpaired():
+    old, new = stored("old", 6.0), stored("new", 6.6)
+    check = check_of_stored(old, new, 0.03, "its artifact is gone")
+    assert (check.verdict, check.design) == ("regressed", "unpaired: its artifact is gone")
+    assert check.ratio == pytest.approx(1.1) and check.bounds is not None and 1.09 < check.bounds[0] < check.bounds[1]
+    lines = told(check, (old, new))
+    assert lines[0].startswith(f"regressed (unpaired): {new.label} takes 1.1000 x {old.label}")
+    assert lines[1].endswith(
+        "against a stored number (its artifact is gone); each side errs in at most 1% of checks of one session"
+    )
+    assert check_of_stored(old, stored("new", 6.0), 0.03, "gone").verdict == "pass"
+    assert check_of_stored(old, stored("new", 5.0), 0.03, "gone").verdict == "improved"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("device_id", "another"), ("runtime", "ncnn"), ("precision_stored", "int8"), ("threads", 4)]
+)
+def test_numbers_of_unlike_things_are_not_held_against_each_other(field: str, value: object):
+    old, new = stored("old", 6.0), stored("new", 9.0)
+    other = replace(old, identity=replace(old.identity, **{field: value}))
+    check = check_of_stored(other, new, 0.03, "its artifact is gone")
+    assert (check.verdict, check.ratio, check.bounds) == ("inconclusive", None, None)
+    assert check.reasons[0].startswith(f"{field} differs: {value} and ")
+    assert (
+        told(check, (other, new))[0].startswith("inconclusive (unpaired): ")
+        and "cannot be held against" in told(check)[0]
+    )
+
+
+def test_what_else_differs_is_noted_and_a_doubtful_number_decides_nothing():
+    old, new = stored("old", 6.0), stored("new", 9.0)
+    updated = replace(old, identity=replace(old.identity, os_build="an older one"))
+    check = check_of_stored(updated, new, 0.03, "gone")
+    assert check.verdict == "regressed" and check.notes[0].startswith("os_build differs: an older one and ")
+    doubtful = replace(old, verdict="SUSPECT", reasons=("the gate was off (--no-gate)",))
+    check = check_of_stored(doubtful, new, 0.03, "gone")
+    assert check.verdict == "inconclusive" and check.reasons == (
+        f"{old.label} is SUSPECT: the gate was off (--no-gate)",
+    )
+    single = replace(old, launch_medians_ms=(6.0,))
+    assert check_of_stored(single, new, 0.03, "gone").reasons == ("one launch has no interval",)
+
+
+def test_what_became_of_a_baseline_since_it_was_saved_is_noted():
+    check = checked(CALM)
+    assert since_stored(check, None, OLD).notes == ()
+    then = replace(OLD, median_ms=22.0)
+    assert since_stored(check, then, replace(OLD, median_ms=10.0)).notes == (
+        "the baseline took 22.00 ms when it was saved, 10.00 ms now",
+    )
+    elsewhere = replace(OLD, device="a phone", identity=replace(OLD.identity, device_id="another"))
+    assert (
+        since_stored(check, elsewhere, OLD)
+        .notes[0]
+        .startswith("the baseline was saved on a phone; both were measured now")
+    )
+
+
+def test_a_check_that_failed_says_what_and_the_mend():
+    failure = CheckFailure(code="device_not_found", message="no phone", hint="plug it in", exit_status=5)
+    failed = Checked(name="x", baseline="old", candidate="new", target="pixel", failure=failure)
+    assert check_lines(failed) == ["error: no phone", "hint: plug it in"]

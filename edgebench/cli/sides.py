@@ -1,0 +1,80 @@
+"""What a check holds against each other: models, artifacts, runs and saved baselines, by the names that people type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgebench.catalog import resolve_model
+from edgebench.cli.measuring import results_from
+from edgebench.errors import UnknownName, UsageError
+from edgebench.measure.baselines import baseline_names, kept_artifact, load_baseline
+from edgebench.measure.store import find_run
+from edgebench.records import Baseline, Result
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a check.
+
+    ``model`` is what is measured now (Request.models); None where only ``stored``, the result of an earlier run, is left, and
+    ``gone`` says why. A model that was not measured before has no ``stored``.
+    """
+
+    name: str
+    model: str | None
+    stored: Result | None = None
+    gone: str | None = None
+
+
+def side_of(name: str, runs_dir: Path, baselines_dir: Path, *, baseline_first: bool) -> Side:
+    """A saved baseline, a model (an artifact's folder is one), or a run, in that order; ``baseline_first`` false takes a model
+    of a baseline's name for the model.
+
+    Raises UnknownName with near names, UsageError for a run of several results, and what the files call for.
+    """
+    saved = name.endswith(".json") or name in baseline_names(baselines_dir)
+    if saved and baseline_first:
+        return _of_baseline(name, load_baseline(baselines_dir, name), baselines_dir)
+    try:
+        resolve_model(name)
+    except UnknownName as no_model:
+        if saved:
+            return _of_baseline(name, load_baseline(baselines_dir, name), baselines_dir)
+        try:
+            store = find_run(runs_dir, name)
+        except UnknownName:
+            kept = baseline_names(baselines_dir)
+            hint = f"it is no run of {runs_dir} and no baseline either ({', '.join(kept) or 'there is none'}); {no_model.hint}"
+            raise UnknownName("model", name, no_model.suggestions, hint=hint) from None
+        return _of_run(name, chosen(results_from(store, store.load()), None, name))
+    return Side(name, name)
+
+
+def _of_baseline(name: str, baseline: Baseline, folder: Path) -> Side:
+    kept = kept_artifact(folder, baseline)
+    if kept is not None:
+        return Side(name, str(kept), baseline.result)
+    side = _of_run(name, baseline.result)
+    gone = f"the artifact of baseline {baseline.name} is in {folder} no more, and not in the cache either"
+    return side if side.model is not None else Side(name, None, baseline.result, gone)
+
+
+def _of_run(name: str, result: Result) -> Side:
+    from edgebench.export.cache import artifact_folder, find_artifact
+
+    if find_artifact(result.artifact) is None:
+        return Side(name, None, result, f"the artifact of {result.run_id} is not in the cache any more")
+    return Side(name, str(artifact_folder(result.artifact)), result)
+
+
+def chosen(results: list[Result], label: str | None, run: str) -> Result:
+    """The one result of a run, or the one with that label. Raises UsageError."""
+    fitting = [result for result in results if label in (None, result.label)]
+    if len(fitting) == 1:
+        return fitting[0]
+    labels = ", ".join(result.label for result in results)
+    raise UsageError(
+        f"{run} has {len(results)} results{'' if label is None else f', none is {label}'}: {labels}",
+        hint="keep the one that is meant: edgebench baseline save NAME RUN --series LABEL",
+    )
