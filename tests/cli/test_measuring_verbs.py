@@ -153,32 +153,6 @@ def test_compare_times_two_files_in_turns_and_says_how_much_the_second_takes_by_
     assert {each["design"] for each in json.loads(apart.stdout)["results"]} == {None, "alternating: --unpaired"}
 
 
-def test_check_tells_a_candidate_that_does_more_work_by_its_exit_status_and_why(here: Path) -> None:
-    save_network(here / "same.onnx", 4)
-    flags = ("--runtime", "onnxruntime", "--no-gate", "--runs-dir", "checked", "--json")
-    slower = edgebench(here, "check", "--baseline", "fast.onnx", "--candidate", "slow.onnx", *flags)
-    assert slower.returncode == 3, slower.stderr
-    check = json.loads(slower.stdout)["check"]
-    assert check["verdict"] == "regressed" and check["ratio"] > 1.03 and check["confirmation_ratio"] > 1.03
-    faster = edgebench(here, "check", "--baseline", "slow.onnx", "--candidate", "fast.onnx", *flags)
-    assert faster.returncode == 0, faster.stderr
-    assert json.loads(faster.stdout)["check"]["verdict"] == "improved"
-    same = edgebench(here, "check", "--baseline", "fast.onnx", "--candidate", "same.onnx", *flags, "--budget", "50%")
-    assert same.returncode == 0, same.stderr
-
-
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        (("--launches", "3"), "a check takes no launches"),
-        (("--runtime", "onnxruntime,ncnn"), "one runtime in one precision"),
-    ],
-)
-def test_a_check_that_cannot_be_one_is_refused(here: Path, more: tuple[str, ...], words: str) -> None:
-    done = edgebench(here, "check", "--baseline", "fast.onnx", "--candidate", "slow.onnx", "--json", *more)
-    assert done.returncode == 2 and words in json.loads(done.stdout)["error"]["message"]
-
-
 def test_profile_groups_by_depth(here: Path) -> None:
     done = edgebench(here, "profile", "slow.onnx", "--launches", "1", "--no-gate", "--top", "1")
     assert done.returncode == 0, done.stderr

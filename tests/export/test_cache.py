@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edgebench.errors import CacheError, CacheTampered, NoSpace
-from edgebench.export.cache import artifact_folder, draft, find_artifact, open_artifact
+from edgebench.errors import CacheError, CacheTampered, InvalidFile, NoSpace
+from edgebench.export.cache import adopt, artifact_folder, draft, find_artifact, keep_artifact, open_artifact
 from edgebench.records import Artifact, Fidelity, ModelIdentity, TensorSpec, WeightsInfo
 
 
@@ -146,3 +146,48 @@ def test_a_cache_path_that_is_a_file_is_said_so(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("EDGEBENCH_CACHE", str(tmp_path / "file"))
     with pytest.raises(CacheError, match="cannot be written"):
         store("a")
+
+
+def test_a_kept_artifact_is_whole_and_is_taken_again_from_where_it_lies(tmp_path: Path, root: Path) -> None:
+    store("a", b"first")
+    kept = keep_artifact("a", tmp_path / "kept")
+    assert kept == tmp_path / "kept" / "a" and (kept / "model.onnx").read_bytes() == b"first"
+    assert keep_artifact("a", tmp_path / "kept") == kept, "twice is once"
+    assert adopt(kept) == open_artifact("a"), "the cache made the very same"
+    store("a", b"second", rebuild=True)
+    keep_artifact("a", tmp_path / "kept")
+    assert (kept / "model.onnx").read_bytes() == b"second", "what was exported anew under the key takes its place"
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["a"]
+
+
+def test_an_artifact_from_elsewhere_does_not_answer_for_what_is_exported_here(tmp_path: Path, root: Path) -> None:
+    store("a", b"theirs")
+    kept = keep_artifact("a", tmp_path / "kept")
+    store("a", b"ours", rebuild=True)
+    artifact, folder = adopt(kept)
+    assert artifact.key != "a" and (folder / "model.onnx").read_bytes() == b"theirs"
+    assert adopt(kept) == (artifact, folder) == open_artifact(artifact.key)
+    ours = open_artifact("a")[1]
+    assert (ours / "model.onnx").read_bytes() == b"ours"
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "artifact.json", "artifact.sha256"])
+def test_a_changed_file_of_a_kept_artifact_is_found(tmp_path: Path, name: str) -> None:
+    store("a")
+    path = keep_artifact("a", tmp_path / "kept") / name
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CacheTampered, match=f"{name}|artifact.json"):
+        adopt(path.parent)
+
+
+@pytest.mark.parametrize("name", ["../model.onnx", "/etc/hostname"])
+def test_an_artifact_names_no_file_outside_of_its_folder(tmp_path: Path, name: str) -> None:
+    store("a")
+    kept = keep_artifact("a", tmp_path / "kept")
+    manifest = (kept / "artifact.json").read_text()
+    (kept / "artifact.json").write_text(manifest.replace('"model.onnx"', f'"{name}"'))
+    (kept / "artifact.sha256").unlink()
+    with pytest.raises(InvalidFile, match="no file of this folder"):
+        adopt(kept)
