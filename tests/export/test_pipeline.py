@@ -259,6 +259,21 @@ def test_exporting_to_a_folder_copies_every_file_and_replaces_an_artifact_but_no
         export_to(tmp_path, artifact, folder)
 
 
+def test_an_exported_folder_is_a_model_of_its_own_format(residual: Callable[[str], Made], tmp_path: Path) -> None:
+    artifact, folder = residual("onnx")
+    out = export_to(tmp_path, artifact, folder)
+    model = resolve_model(str(out))[0]
+    assert (model.kind, model.format, model.name) == ("artifact", "onnx", artifact.model.name)
+    assert obtain(model, format="onnx") == (artifact, folder), "the cache made the very same"
+    with pytest.raises(UsageError, match="is an onnx artifact; it cannot become ncnn"):
+        obtain(model, format="ncnn")
+    with pytest.raises(UsageError, match="has the input size that it has"):
+        obtain(model, format="onnx", input_size=(64,))
+    (out / artifact.files[0].path).write_bytes(b"something else")
+    with pytest.raises(CacheTampered):
+        obtain(model, format="onnx")
+
+
 def test_a_disk_that_fills_up_while_converting_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = tmp_path / "tiny"
     disk.mkdir()
