@@ -13,9 +13,11 @@ from statistics import fmean, median, stdev
 # Ten launches is where the t quantile has mostly stopped falling; more is for those who ask for a width (--ci).
 LOOKS = (6, 10, 16, 24, 40)
 CONFIDENCE = 0.95
-# Of the error that a sequence of looks may spend, the last look gets this share: reaching the cap is the normal end, so
-# its interval should be widened least. Bonferroni over looks, with unequal shares; valid under any dependence of looks.
-LAST_LOOK_SHARE = 0.8
+# An interval that may be looked at several times until it is narrow. How narrow it is says nothing of where it lies (for normal
+# noise mean and variance are independent), but it is narrow too soon where the scatter happens to look small: 40,000 runs each
+# of normal noise from .3 to 3.5 times the width asked for keep 95.3 to 97.1 % of intervals with this; noise fitted to recorded
+# launches: benchmarks.statistics.simulate. (Stein 1945, Annals of Mathematical Statistics 16; Chow and Robbins 1965, ibid. 36.)
+ERROR_OF_SEVERAL_LOOKS = 0.03
 
 
 def quantile(values: Sequence[float], fraction: float) -> float:
@@ -27,18 +29,9 @@ def quantile(values: Sequence[float], fraction: float) -> float:
     return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
 
 
-def error_at_look(looks: Sequence[int], launches: int) -> float:
-    """The two-sided error that an interval over ``launches`` launches may spend, given the planned ``looks``.
-
-    With one planned look it is all of 5 %. With more, the last gets 80 % of it and the earlier ones share the rest, so that
-    stopping at any of them keeps 95 %.
-    """
-    total = 1.0 - CONFIDENCE
-    if len(looks) <= 1:
-        return total
-    if launches >= looks[-1]:
-        return total * LAST_LOOK_SHARE
-    return total * (1.0 - LAST_LOOK_SHARE) / (len(looks) - 1)
+def interval_error(looks: Sequence[int]) -> float:
+    """The two-sided error that an interval may spend at each of the planned ``looks``, so that 95 % hold wherever it stops."""
+    return 1.0 - CONFIDENCE if len(looks) <= 1 else ERROR_OF_SEVERAL_LOOKS
 
 
 def looks_until(cap: int) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Literal
 
-from edgebench.analyze.statistics import error_at_look, location_interval, quantile
+from edgebench.analyze.statistics import interval_error, location_interval, quantile
 from edgebench.records import EndRow, IterationsRow, LaunchRecord, RunPolicy, Series, Summary, Trace
 
 # Below this many iterations a launch's p90 rests on fewer than ten values.
@@ -35,7 +35,7 @@ def launch_median_ms(trace: Trace) -> float:
 def summarize(series: Series, traces: Mapping[int, Trace], policy: RunPolicy) -> Summary:
     """Summarises the measuring launches of ``series``; ``traces`` maps launch indices to what could be read.
 
-    The interval's error is the share that the planned looks leave at this count. It says nothing of other sessions; with more
+    The interval's error is what the planned looks leave it. It says nothing of other sessions; with more
     than one the session is the unit, and the interval is over their medians: launches of one session are alike.
     """
     measured = [launch for launch in series.launches if launch.kind == "measure"]
@@ -51,7 +51,7 @@ def summarize(series: Series, traces: Mapping[int, Trace], policy: RunPolicy) ->
         median_ms=median(medians) if medians else None,
         ci95_ms=location_interval(sessions)
         if sessions
-        else location_interval(medians, error_at_look(policy.looks if policy.budget is None else (), len(used))),
+        else location_interval(medians, interval_error(policy.looks if policy.budget is None else ())),
         p90_ms=_p90_ms(list(times.values())),
         min_ms=min(min(values) for values in times.values()) / 1e6 if times else None,
         launch_medians_ms=tuple(medians),

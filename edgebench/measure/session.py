@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from edgebench.analyze.pairs import log_ratios, pair_launch
 from edgebench.analyze.ratios import LogRatio, ratio_of
-from edgebench.analyze.statistics import error_at_look, half_width
+from edgebench.analyze.statistics import half_width, interval_error
 from edgebench.analyze.summary import launch_median_ms, summarize
 from edgebench.analyze.verdict import CONFIRM, conclude
 from edgebench.errors import Interrupted
@@ -164,7 +164,7 @@ class Session:
         told = self._told(lane.index)
         if not told:
             return None, None
-        ratio = ratio_of(told, error_at_look(self.record.policy.looks, len(told)))
+        ratio = ratio_of(told, interval_error(self.record.policy.looks))
         return ratio.ratio, ratio.ci
 
     def _summary(self, index: int) -> Summary:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from edgebench.analyze.pairs import PairLaunch, interference, log_ratios, pair_launches
 from edgebench.analyze.ratios import LogRatio, by_session, centre_of, holm_errors, ratio_of
-from edgebench.analyze.statistics import error_at_look, ranks
+from edgebench.analyze.statistics import interval_error, ranks
 from edgebench.analyze.summary import DISCARDED_SHARE_MAX, SUSPECT_SHARE_MAX, most_common_reasons, summarize
 from edgebench.analyze.telemetry import busy_gpu_mhz, sensors_share
 from edgebench.records import (
@@ -55,8 +55,7 @@ def _compared(
     if sessions := record.policy.sessions > 1:
         logs = [by_session(each) for each in logs]
     told = [index for index, each in enumerate(logs) if each]
-    looks = () if sessions else record.policy.looks
-    total = min((error_at_look(looks, len(logs[index])) for index in told), default=0.0)
+    total = interval_error(() if sessions else record.policy.looks)
     errors = dict(zip(told, holm_errors([centre_of(logs[index]).p_of_none() for index in told], total), strict=True))
     compared = list(results)
     for index, (pair, _) in enumerate(pairs):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from edgebench.analyze.statistics import (
     LOOKS,
-    error_at_look,
     half_width,
+    interval_error,
     location_interval,
     looks_until,
     quantile,
@@ -57,27 +57,30 @@ def test_one_launch_has_no_interval() -> None:
 
 
 @pytest.mark.parametrize("cap", [3, 6, 10, 24, 40])
-def test_looks_end_at_the_cap_and_spend_five_percent_together(cap: int) -> None:
+def test_looks_end_at_the_cap(cap: int) -> None:
     looks = looks_until(cap)
     assert looks[-1] == cap
     assert list(looks) == sorted(set(looks))
-    assert sum(error_at_look(looks, look) for look in looks) == pytest.approx(0.05)
 
 
-def test_stopping_when_narrow_still_covers() -> None:
-    """Optional stopping with plain 95 % intervals covers less than it says; with the looks' shares it covers enough."""
+@pytest.mark.parametrize("width", [0.8, 0.4, 0.7])
+def test_stopping_when_narrow_still_covers_and_not_for_being_wide(width: float) -> None:
+    """Optional stopping with plain 95 % intervals covers less than it says (94.0 % of 40,000 at .55); looks pay for that."""
     generator = np.random.default_rng(0)
-    covered = 0
-    runs = 1500
+    covered, runs = 0, 3000
     for _ in range(runs):
         sample = np.exp(0.02 * generator.standard_normal(LOOKS[-1]))
         for look in LOOKS:
-            interval = location_interval(sample[:look].tolist(), error_at_look(LOOKS, look))
+            interval = location_interval(sample[:look].tolist(), interval_error(LOOKS))
             assert interval is not None
-            if half_width(interval) <= 0.015:
+            if half_width(interval) <= width * 0.02:
                 break
         covered += interval[0] <= 1.0 <= interval[1]
-    assert covered / runs >= 0.94
+    assert 0.943 <= covered / runs <= 0.98
+
+
+def test_one_look_has_the_whole_error() -> None:
+    assert interval_error((10,)) == interval_error(()) == pytest.approx(0.05)
 
 
 def test_half_width_reads_as_plus_or_minus() -> None:

@@ -1,0 +1,93 @@
+"""What the recorded checks say, case by case, and what other rules would have said of the same launches.
+
+python -m benchmarks.statistics.report
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from statistics import median, stdev
+from typing import Any
+
+from tabulate import tabulate
+
+from edgebench.files import write_atomic
+
+from .checks import CASES, RECORD, read
+from .rules import RULES
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--record", type=Path, default=RECORD)
+    flags = parser.parse_args()
+    rows = read(flags.record)
+    checks = [row for row in rows if row["what"] == "check"]
+    lines, rules = [], []
+    for case in CASES:
+        mine = [row for row in checks if row["case"] == case]
+        if not mine:
+            continue
+        verdicts = [row["verdict"] for row in mine]
+        fine = verdicts.count("pass") + verdicts.count("improved")
+        logs = [log for row in mine for log, _, _ in row["launches"]]
+        lines.append(
+            [
+                case,
+                f"{len(mine)} of {CASES[case][0]}",
+                f"{mine[-1]['budget']:.2%}",
+                verdicts.count("regressed"),
+                fine,
+                verdicts.count("inconclusive"),
+                f"{median(row['seconds'] for row in mine):.1f} s",
+                f"{median(len(row['launches']) for row in mine):g}",
+                f"{stdev(logs):.2%}",
+            ]
+        )
+        said = [sum(rule(*row["solo_us"]) for row in mine) for rule in RULES.values()]
+        rules.append([case, len(mine), verdicts.count("regressed"), *said])
+    headers = [
+        "case",
+        "checks",
+        "budget",
+        "regressed",
+        "pass",
+        "inconclusive",
+        "median time",
+        "launches",
+        "SD of a log ratio",
+    ]
+    parts = [
+        "Real checks on this machine by `python -m benchmarks.statistics.checks`; raw: the .jsonl beside.",
+        tabulate(lines, headers=headers, tablefmt="github", disable_numparse=True),
+        "Layers were sized by launches in turns:",
+        tabulate(
+            [_sizing(row) for row in rows if row["what"] == "sizing"],
+            headers=["wanted", "inner channels", "launches", "ratio - 1", "95 % interval", "taken"],
+            tablefmt="github",
+            disable_numparse=True,
+        ),
+        "How many of the same checks other rules would have called slower, by one launch of each file by itself:",
+        tabulate(rules, headers=["case", "checks", "edgebench", *RULES], tablefmt="github", disable_numparse=True),
+    ]
+    text = "\n\n".join(parts) + "\n"
+    print(text)
+    write_atomic(flags.record.with_suffix(".md"), text.encode())
+    return 0
+
+
+def _sizing(row: dict[str, Any]) -> list[str]:
+    low, high = row["interval"]
+    return [
+        f"{row['slower']:.1%}",
+        str(row["inner"]),
+        str(len(row["launches"])),
+        f"{row['ratio'] - 1:.2%}",
+        f"{low - 1:.2%} to {high - 1:.2%}",
+        "yes" if row["sized"] else "no",
+    ]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

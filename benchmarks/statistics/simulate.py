@@ -1,0 +1,182 @@
+"""Ten thousand checks and comparisons under each noise that was recorded here: how often are verdicts and intervals wrong?
+
+Runs the code that decides for real (analyze.verdict, analyze.ratios, analyze.statistics) on made-up launches whose truth is
+known. Needs no device, and the record of benchmarks.statistics.checks.
+
+    python -m benchmarks.statistics.simulate
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from tabulate import tabulate
+
+from edgebench.analyze.ratios import LogRatio, ratio_of
+from edgebench.analyze.statistics import LOOKS, half_width, interval_error, location_interval
+from edgebench.analyze.verdict import CONFIRM, conclude
+from edgebench.analyze.verdict import LOOKS as CHECK_LOOKS
+from edgebench.files import write_atomic
+
+from .checks import BUDGET, RECORD, read
+from .noise import MODELS, Fitted, Model, latency_noise, pair_noise
+
+REPORT = RECORD.with_name("statistics.md")
+REPLICATIONS = 10_000
+# Of a paired ratio's interval, and of a latency's, with the rule that stops at --ci.
+RATIO_TARGET, LATENCY_TARGET = 0.01, 0.02
+BAR = 0.01
+
+
+def told(logs: Sequence[float], order_effect: float, first: bool) -> list[LogRatio]:
+    """Launches whose order of loading alternates, as a session deals them."""
+    swapped = [(at % 2 == 0) is first for at in range(len(logs))]
+    return [
+        LogRatio(log + (order_effect if other else -order_effect), other)
+        for log, other in zip(logs, swapped, strict=True)
+    ]
+
+
+def verdicts(
+    fit: Fitted, model: Model, ratio: float, checks: int, order: np.random.Generator
+) -> tuple[Counter[str], float]:
+    """How often each verdict came, and the median of the launches that a check took."""
+    found: Counter[str] = Counter()
+    launches = []
+    for _ in range(checks):
+        logs = math.log(ratio) + model(fit, order, CHECK_LOOKS[-1] + CONFIRM[-1])
+        ended = conclude(told(list(logs), fit.order, bool(order.random() < 0.5)), BUDGET)
+        if ended is None:
+            raise ValueError("a check that has all its launches ends")
+        found[ended.verdict] += 1
+        launches.append(ended.decided.launches + (ended.confirmation.launches if ended.confirmation else 0))
+    return found, float(np.median(launches))
+
+
+def paired_coverage(fit: Fitted, model: Model, runs: int, order: np.random.Generator) -> tuple[float, float]:
+    """How often the interval of compare --ci holds the true ratio, and the median of the launches it took."""
+    held, launches = 0, []
+    for _ in range(runs):
+        every = told(list(model(fit, order, LOOKS[-1])), fit.order, bool(order.random() < 0.5))
+        for look in LOOKS:
+            ci = ratio_of(every[:look], interval_error(LOOKS)).ci
+            if ci is not None and (half_width(ci) <= RATIO_TARGET or look == LOOKS[-1]):
+                held += ci[0] <= 1.0 <= ci[1]
+                launches.append(look)
+                break
+    return held / runs, float(np.median(launches))
+
+
+def latency_coverage(fit: Fitted, model: Model, runs: int, order: np.random.Generator) -> tuple[float, float]:
+    """How often the interval of run --ci holds the latency of its own session: the mean level over the time that it took, by
+    eight more launches between each two of its own."""
+    between, held, launches = 9, 0, []
+    fit = replace(fit, step=1.0 / between)
+    for _ in range(runs):
+        dense = model(fit, order, LOOKS[-1] * between)
+        for look in LOOKS:
+            values = np.exp(dense[: look * between : between])
+            ci = location_interval(list(values), interval_error(LOOKS))
+            if ci is not None and (half_width(ci) <= LATENCY_TARGET or look == LOOKS[-1]):
+                held += ci[0] <= float(np.exp(dense[: look * between].mean())) <= ci[1]
+                launches.append(look)
+                break
+    return held / runs, float(np.median(launches))
+
+
+def fits(rows: Sequence[tuple[str, Fitted]]) -> str:
+    """The parameters as a table."""
+    lines = [
+        [
+            name,
+            fit.launches,
+            f"{fit.deviation:.2%}",
+            f"{fit.core:.2%}",
+            f"{fit.freedom:.1f}",
+            f"{fit.upper_share:.0%} by {fit.upper_by:.2%}",
+            f"{fit.disturbed_share:.1%} of {fit.disturbed:.1%}",
+            f"{fit.neighbours:+.2f}",
+            f"{fit.slow_share:.0%}",
+            f"{fit.order:+.2%}",
+        ]
+        for name, fit in rows
+    ]
+    headers = (
+        "noise of",
+        "launches",
+        "SD",
+        "robust SD",
+        "t freedom",
+        "upper mode",
+        "disturbed",
+        "neighbours",
+        "slow",
+        "order",
+    )
+    return tabulate(lines, headers=headers, tablefmt="github", disable_numparse=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--record", type=Path, default=RECORD)
+    parser.add_argument("--replications", type=int, default=REPLICATIONS)
+    flags = parser.parse_args()
+    rows, order = read(flags.record), np.random.default_rng(20261126)
+    kin, other, latency = pair_noise(rows, different=False), pair_noise(rows, different=True), latency_noise()
+    parts = [
+        f"Simulated by `python -m benchmarks.statistics.simulate`, {flags.replications} replications a line, with noise fitted"
+        " to launches that were recorded here (checks.jsonl beside, benchmarks/recorded).",
+        fits([("ratios of kin", kin), ("ratios of different networks", other), ("latencies", latency)]),
+    ]
+    kept = True
+    for name, fit in (("kin", kin), ("different networks", other)):
+        lines = []
+        for label, model in MODELS.items():
+            line = [label]
+            for ratio in (1.0, 1.0 + BUDGET, 1.03, 1.05):
+                found, launches = verdicts(fit, model, ratio, flags.replications, order)
+                shares = {
+                    each: found[each] / flags.replications for each in ("regressed", "pass", "improved", "inconclusive")
+                }
+                fine = shares["pass"] + shares["improved"]
+                if ratio == 1.0 + BUDGET:
+                    kept &= shares["regressed"] <= BAR and fine <= BAR
+                line += [f"{shares['regressed']:.2%}", f"{fine:.2%}", f"{launches:g}"]
+            lines.append(line)
+            print(name, label, line[1:], file=sys.stderr)
+        headers = ["noise"]
+        for words in ("equal", f"at the budget of {BUDGET:.0%}", "+3 %", "+5 %"):
+            headers += [f"{words}: regressed", "pass", "launches"]
+        parts += [f"Checks of {name}:", tabulate(lines, headers=headers, tablefmt="github", disable_numparse=True)]
+    lines = []
+    for label, model in MODELS.items():
+        ratio, ratio_launches = paired_coverage(kin, model, flags.replications, order)
+        level, level_launches = latency_coverage(latency, model, flags.replications, order)
+        lines.append([label, f"{ratio:.1%}", f"{ratio_launches:g}", f"{level:.1%}", f"{level_launches:g}"])
+        print("coverage", lines[-1], file=sys.stderr)
+    headers = [
+        "noise",
+        f"ratio's interval, --ci {RATIO_TARGET:.0%}",
+        "launches",
+        f"latency's, --ci {LATENCY_TARGET:.0%}",
+        "launches",
+    ]
+    parts += [
+        "How often a 95 % interval holds the truth:",
+        tabulate(lines, headers=headers, tablefmt="github", disable_numparse=True),
+    ]
+    text = "\n\n".join(parts) + "\n"
+    print(text)
+    write_atomic(REPORT, text.encode())
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
