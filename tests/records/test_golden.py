@@ -8,13 +8,21 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from edgebench.records import Artifact, Plan, ResultDocument, RunRecord, Sidecar
+from edgebench.records import Artifact, Baseline, CheckDocument, Plan, ResultDocument, RunRecord, Sidecar
 from edgebench.records.migrate import decode_versioned, decode_versioned_trace
 from edgebench.records.schema import FORMATS, json_schemas
 from tests.records.examples import DOCUMENTS, GOLDEN, golden_bytes, golden_path
 from tests.records.launch_examples import TRACE
 
-KINDS = {"plan": Plan, "run": RunRecord, "artifact": Artifact, "sidecar": Sidecar, "result": ResultDocument}
+KINDS = {
+    "plan": Plan,
+    "run": RunRecord,
+    "artifact": Artifact,
+    "sidecar": Sidecar,
+    "result": ResultDocument,
+    "check": CheckDocument,
+    "baseline": Baseline,
+}
 GOLDEN_FILES = sorted(GOLDEN.iterdir())
 
 
