@@ -15,19 +15,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from edgebench import __version__
 from edgebench.analyze.pairs import pair_launches
+from edgebench.analyze.ratios import LogRatio, ratio_of
 from edgebench.analyze.summary import iteration_times_ns
 from edgebench.measure.store import RunStore
 
@@ -53,6 +56,37 @@ def read(record: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()] if record.exists() else []
 
 
+@dataclass(frozen=True)
+class Sizing:
+    """All launches of one size of layer: its ratio and interval, and whether that is within what was wanted."""
+
+    slower: float
+    inner: int
+    launches: int
+    ratio: float
+    interval: tuple[float, float]
+
+    @property
+    def taken(self) -> bool:
+        """Whether the interval lies within ``SIZED_WITHIN`` of what was wanted."""
+        low, high = self.interval
+        return 1.0 + self.slower - SIZED_WITHIN <= low and high <= 1.0 + self.slower + SIZED_WITHIN
+
+
+def sizings(rows: Sequence[dict[str, Any]]) -> list[Sizing]:
+    """Those that are recorded, the launches of one size together."""
+    sizes: dict[tuple[float, int], list[LogRatio]] = {}
+    for row in rows:
+        if row["what"] == "sizing":
+            told = [LogRatio(log, bool(swapped)) for log, _, swapped in row["launches"]]
+            sizes.setdefault((row["slower"], row["inner"]), []).extend(told)
+    found = []
+    for (slower, inner), told in sizes.items():
+        ratio = ratio_of(told)
+        found.append(Sizing(slower, inner, len(told), ratio.ratio, ratio.ci or (0.0, math.inf)))
+    return found
+
+
 class Recorder:
     """Runs edgebench in a folder with the models, and appends what it says."""
 
@@ -64,44 +98,37 @@ class Recorder:
         save(renamed(self._base), folder / "same.onnx")
         save(exported(OTHER), folder / "different.onnx")
 
-    def sized(self, slower: float) -> int:
-        """The inner channels of a layer that makes the network that much slower. Raises SystemExit where none is found."""
+    def sized(self, slower: float) -> Sizing:
+        """A layer that makes the network that much slower. Raises SystemExit where none is found."""
         for _ in range(TRIES):
-            known = [row for row in read(self._record) if row["what"] == "sizing"]
-            own = [row for row in known if row["slower"] == slower]
-            if own and own[-1]["sized"]:
-                return int(own[-1]["inner"])
+            known = sizings(read(self._record))
+            own = [each for each in known if each.slower == slower]
+            if taken := [each for each in own if each.taken]:
+                return taken[0]
             # What a block takes, by what was measured; a first guess by its share of the work.
             nearest = own or known
-            blocks = sum(row["inner"] // BLOCK for row in nearest)
-            block = sum(row["ratio"] - 1.0 for row in nearest) / blocks if blocks else 0.0015
-            self._compared(BLOCK * round(slower / block), slower)
+            blocks = sum(each.inner // BLOCK for each in nearest)
+            block = sum(each.ratio - 1.0 for each in nearest) / blocks if blocks else 0.0015
+            self._size(BLOCK * round(slower / block), slower)
         raise SystemExit(f"no layer is {slower:.1%} of {MODEL} here, see the sizings in {self._record}")
 
-    def _compared(self, inner: int, slower: float) -> None:
-        """Records the ratio of a candidate by launches in turns, with its interval, and whether it is what it shall be."""
+    def _size(self, inner: int, slower: float) -> None:
+        """Records launches in turns of a candidate with so many channels more."""
         save(with_layer(self._base, inner), self._folder / "sizing.onnx")
         words = ("base.onnx", "sizing.onnx", "--launches", str(SIZING_LAUNCHES), *EVERY_LAUNCH)
-        with self._run("compare", *words) as (_, said, store):
-            result = next(each for each in said["results"] if each["ratio"] is not None)
-            ratio, interval = result["ratio"], tuple(result["ratio_ci95"])
-            told = told_by(store)
-        within = 1.0 + slower - SIZED_WITHIN <= interval[0] and interval[1] <= 1.0 + slower + SIZED_WITHIN
-        self._append(
-            what="sizing", slower=slower, inner=inner, ratio=ratio, interval=interval, sized=within, launches=told
-        )
-        print(f"sizing {slower:.1%}: {ratio:.4f} x by {inner} channels", file=sys.stderr)
+        with self._run("compare", *words) as (_, _, store):
+            self._append(what="sizing", slower=slower, inner=inner, launches=told_by(store))
 
     def check(self, case: str) -> None:
         """One check of a case, recorded."""
         budget, candidate = BUDGET, case
         if case == "budget":
-            candidate, budget = "plus3", self._sizing_of(CASES["plus3"][1]) - 1.0
+            candidate, budget = "plus3", self.sized(CASES["plus3"][1] or 0.0).ratio - 1.0
         elif case == "different":
             budget = self._ratio_of_other() / 1.01 - 1.0
         path = self._folder / f"{candidate}.onnx"
         if not path.exists():
-            save(with_layer(self._base, self.sized(CASES[candidate][1] or 0.0)), path)
+            save(with_layer(self._base, self.sized(CASES[candidate][1] or 0.0).inner), path)
         start = time.monotonic()
         words = ("--baseline", "base.onnx", "--candidate", path.name, "--budget", f"{budget:.4%}")
         with self._run("check", *words) as (status, said, store):
@@ -121,13 +148,6 @@ class Recorder:
                 solo_us=[[round(each / 1e3) for each in iteration_times_ns(trace)] for trace in series],
             )
         print(f"{case}: {check['verdict']} {check['ratio']:.4f} x, {seconds:.0f} s", file=sys.stderr)
-
-    def _sizing_of(self, slower: float) -> float:
-        self.sized(slower)
-        rows = [
-            row for row in read(self._record) if row["what"] == "sizing" and row["slower"] == slower and row["sized"]
-        ]
-        return float(rows[-1]["ratio"])
 
     def _ratio_of_other(self) -> float:
         known = [row for row in read(self._record) if row["what"] == "other"]

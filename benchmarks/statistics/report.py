@@ -8,13 +8,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 from statistics import median, stdev
-from typing import Any
 
 from tabulate import tabulate
 
 from edgebench.files import write_atomic
 
-from .checks import CASES, RECORD, read
+from .checks import CASES, RECORD, Sizing, read, sizings
 from .rules import RULES
 
 
@@ -63,7 +62,7 @@ def main() -> int:
         tabulate(lines, headers=headers, tablefmt="github", disable_numparse=True),
         "Layers were sized by launches in turns:",
         tabulate(
-            [_sizing(row) for row in rows if row["what"] == "sizing"],
+            [_sizing(each) for each in sizings(rows)],
             headers=["wanted", "inner channels", "launches", "ratio - 1", "95 % interval", "taken"],
             tablefmt="github",
             disable_numparse=True,
@@ -77,15 +76,15 @@ def main() -> int:
     return 0
 
 
-def _sizing(row: dict[str, Any]) -> list[str]:
-    low, high = row["interval"]
+def _sizing(each: Sizing) -> list[str]:
+    low, high = each.interval
     return [
-        f"{row['slower']:.1%}",
-        str(row["inner"]),
-        str(len(row["launches"])),
-        f"{row['ratio'] - 1:.2%}",
+        f"{each.slower:.1%}",
+        str(each.inner),
+        str(each.launches),
+        f"{each.ratio - 1:.2%}",
         f"{low - 1:.2%} to {high - 1:.2%}",
-        "yes" if row["sized"] else "no",
+        "yes" if each.taken else "no",
     ]
 
 

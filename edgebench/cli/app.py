@@ -38,6 +38,7 @@ VERBS = {
     "profile": Verb("edgebench.cli.profile", "Show where the time goes, by PyTorch module."),
     "compare": Verb("edgebench.cli.compare", "Rank models or earlier runs in one table."),
     "check": Verb("edgebench.cli.check", "Tell whether a candidate is slower than its baseline, for CI."),
+    "explain": Verb("edgebench.cli.explain", "Say why two results differ."),
     "baseline": Verb("edgebench.cli.baseline", "Keep a result and its artifact to check later ones against."),
     "show": Verb("edgebench.cli.show", "Print an earlier run again."),
     "export": Verb("edgebench.cli.export", "Fuse, convert and prove a model; write the files."),

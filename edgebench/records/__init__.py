@@ -29,6 +29,7 @@ from edgebench.records.check import (
     LayerChange,
 )
 from edgebench.records.device import DeviceFacts, DeviceState, Place, Reading, ThermalState
+from edgebench.records.explain import Cause, Explanation, Mechanism
 from edgebench.records.plan import Command, Plan, PlannedArtifact, Schedule, TensorFile
 from edgebench.records.result import Monitored, Result, ResultDocument, ResultLayer
 from edgebench.records.run import (
@@ -69,6 +70,7 @@ __all__ = [
     "Baseline",
     "CanaryReference",
     "CanaryRow",
+    "Cause",
     "CheckDocument",
     "CheckFailure",
     "CheckPolicy",
@@ -79,6 +81,7 @@ __all__ = [
     "DeviceState",
     "EndRow",
     "ErrorRow",
+    "Explanation",
     "Fidelity",
     "GateLimits",
     "HeaderRow",
@@ -90,6 +93,7 @@ __all__ = [
     "LayerTiming",
     "LayersRow",
     "LoadRow",
+    "Mechanism",
     "ModelFamily",
     "ModelIdentity",
     "ModelVariant",

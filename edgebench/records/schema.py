@@ -12,6 +12,7 @@ import msgspec
 
 from edgebench.records.artifact import ARTIFACT_SCHEMA, Artifact, Sidecar
 from edgebench.records.check import BASELINE_SCHEMA, CHECK_SCHEMA, Baseline, CheckDocument
+from edgebench.records.explain import EXPLANATION_SCHEMA, Explanation
 from edgebench.records.plan import PLAN_SCHEMA, Plan
 from edgebench.records.result import RESULT_SCHEMA, ResultDocument
 from edgebench.records.run import RUN_SCHEMA, RunRecord
@@ -25,6 +26,7 @@ _FORMATS: dict[str, tuple[int, Any, type[msgspec.Struct], str]] = {
     "sidecar": (ARTIFACT_SCHEMA, Sidecar, Sidecar, "sidecar.json: from graph nodes to PyTorch modules"),
     "result": (RESULT_SCHEMA, ResultDocument, ResultDocument, "what --json prints of measurements"),
     "check": (CHECK_SCHEMA, CheckDocument, CheckDocument, "what --json prints of checks"),
+    "explanation": (EXPLANATION_SCHEMA, Explanation, Explanation, "what explain --json prints"),
     "baseline": (BASELINE_SCHEMA, Baseline, Baseline, "a kept baseline: a result and the hash of its artifact"),
 }
 """Per format: its version, its type, the record that carries the version, and what it is."""

@@ -245,15 +245,16 @@ def identity_differences(results: Sequence[Result]) -> dict[str, list[str]]:
     if not results:
         return {}
     fields = results[0].identity.__struct_fields__
-    values = {field: [_text(getattr(result.identity, field)) for result in results] for field in fields}
+    values = {field: [text_of(getattr(result.identity, field)) for result in results] for field in fields}
     return {field: texts for field, texts in values.items() if len(set(texts)) > 1}
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """A field of an identity card in words."""
     if value is None:
         return "n/a"
     if isinstance(value, dict):
-        return ", ".join(f"{key}={_text(each)}" for key, each in sorted(value.items()))
+        return ", ".join(f"{key}={text_of(each)}" for key, each in sorted(value.items()))
     if isinstance(value, tuple):
         # A shape, or a list of words.
         return ("x" if all(isinstance(each, int) for each in value) else ", ").join(map(str, value)) or "none"

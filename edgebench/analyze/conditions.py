@@ -1,0 +1,161 @@
+"""Under what a result was measured, read from the traces of its launches: clock, contention, heat, and what nobody told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median, median_high, variance
+
+from edgebench.analyze.summary import launch_median_ms
+from edgebench.records import CanaryRow, HeaderRow, LaunchRecord, LoadRow, RunRecord, Series, TelemetryRow, Trace
+
+
+@dataclass(frozen=True)
+class Level:
+    """Where something lay over a result's launches: the mean of ``values``, one a launch, and its squared standard error."""
+
+    mean: float
+    error2: float
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """One result: logarithms of its latency and canaries (ns), each launch one value. None is what was not recorded.
+
+    ``off_cpu`` is the logarithm of wall time by CPU time, for one thread that computes on the cores; ``others`` the share of
+    the used cores' time that other processes took; ``hottest_c`` the hottest reading of the start or during a launch, by place.
+    """
+
+    series: Series
+    cluster: int | None
+    launches: int
+    invalid: int
+    latency: Level
+    latency_ms: float
+    clock: Level | None
+    throughput: Level | None
+    memory: Level | None
+    frequency_ghz: float | None
+    off_cpu: Level | None
+    others: float | None
+    hottest_c: Mapping[str, float]
+    status: int | None
+    power_saving: bool | None
+    battery_percent: float | None
+
+
+def conditions_of(record: RunRecord, series: Series, traces: Mapping[int, Trace]) -> Conditions:
+    """Of the launches whose latency counts, or, where none does, of all that timed anything.
+
+    Raises ValueError where none did.
+    """
+    measured = [it for it in series.launches if it.kind == "measure" and it.index in traces and it.validity != "FAILED"]
+    used = [launch for launch in measured if launch.used] or measured
+    if not used:
+        raise ValueError(f"no launch of {series.label} timed anything")
+    mine = [traces[launch.index] for launch in used]
+    medians = [launch_median_ms(trace) for trace in mine]
+    return Conditions(
+        series=series,
+        cluster=_cluster(record, series),
+        launches=len(used),
+        invalid=sum(launch.validity == "INVALID" for launch in used),
+        latency=_level([math.log(ms) for ms in medians]),
+        latency_ms=median(medians),
+        clock=_canary(mine, lambda rows: median_high(row.clock_ns for row in rows)),
+        throughput=_canary(mine, lambda rows: median(row.throughput_ns for row in rows)),
+        memory=_canary(mine, lambda rows: median(row.memory_ns for row in rows)),
+        frequency_ghz=_frequency_ghz(mine),
+        off_cpu=_of_launches(_off_cpu(trace) for trace in mine) if series.identity.threads == 1 else None,
+        others=_mean(_others(trace, len(series.identity.cores)) for trace in mine),
+        hottest_c=_hottest_c(used, mine),
+        status=max((it.thermal.status for it in used if it.thermal.status is not None), default=None),
+        power_saving=_any(launch.state.power_saving for launch in used),
+        battery_percent=min(
+            (it.state.battery_percent for it in used if it.state.battery_percent is not None), default=None
+        ),
+    )
+
+
+def _level(values: Sequence[float]) -> Level:
+    return Level(fmean(values), variance(values) / len(values) if len(values) > 1 else 0.0)
+
+
+def _of_launches(values: Iterable[float | None]) -> Level | None:
+    known = [value for value in values if value is not None]
+    return _level(known) if known else None
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    level = _of_launches(values)
+    return level.mean if level else None
+
+
+def _any(values: Iterable[bool | None]) -> bool | None:
+    known = [value for value in values if value is not None]
+    return any(known) if known else None
+
+
+def _cluster(record: RunRecord, series: Series) -> int | None:
+    """Which of the device's clusters its cores are of; None where they are of several, or unknown."""
+    found = {
+        place for place, cores in enumerate(record.device.clusters) for core in series.identity.cores if core in cores
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+def _canary(traces: Sequence[Trace], of: Callable[[Sequence[CanaryRow]], float]) -> Level | None:
+    """A canary of each launch by its middle row, as launches are judged (measure.validity)."""
+    rows = [trace.of(CanaryRow) for trace in traces]
+    return _of_launches(math.log(of(each)) if each else None for each in rows)
+
+
+def canary_sources(traces: Iterable[Trace]) -> set[str | None]:
+    """Which canaries ran: those of different programs are not the same work."""
+    return {trace.of(HeaderRow)[0].canary_source for trace in traces}
+
+
+def _frequency_ghz(traces: Sequence[Trace]) -> float | None:
+    seen = [khz for trace in traces for row in trace.of(TelemetryRow) for khz in row.frequency_khz.values()]
+    return median(seen) / 1e6 if seen else None
+
+
+def _span(trace: Trace) -> tuple[TelemetryRow, TelemetryRow, int] | None:
+    rows = trace.of(TelemetryRow)
+    wall_ns = rows[-1].t_ns - rows[0].t_ns if rows else 0
+    return (rows[0], rows[-1], wall_ns) if wall_ns > 0 else None
+
+
+def _off_cpu(trace: Trace) -> float | None:
+    span = _span(trace)
+    # While an accelerator computes, this process only waits.
+    if span is None or any(load.computed_on == "accelerator" for load in trace.of(LoadRow)):
+        return None
+    first, last, wall_ns = span
+    if first.cpu_time_ns is None or last.cpu_time_ns is None or last.cpu_time_ns <= first.cpu_time_ns:
+        return None
+    return max(math.log(wall_ns / (last.cpu_time_ns - first.cpu_time_ns)), 0.0)
+
+
+def _others(trace: Trace, cores: int) -> float | None:
+    span = _span(trace)
+    if span is None:
+        return None
+    first, last, wall_ns = span
+    if (
+        first.cores_busy_ms is None
+        or last.cores_busy_ms is None
+        or first.cpu_time_ns is None
+        or last.cpu_time_ns is None
+    ):
+        return None
+    busy_ns = (last.cores_busy_ms - first.cores_busy_ms) * 1e6 - (last.cpu_time_ns - first.cpu_time_ns)
+    return max(busy_ns / (wall_ns * max(cores, 1)), 0.0)
+
+
+def _hottest_c(launches: Sequence[LaunchRecord], traces: Sequence[Trace]) -> dict[str, float]:
+    """By place before the launches (*start*), and over all that was sampled while they ran (*running*)."""
+    start = [reading.celsius for launch in launches for reading in launch.thermal.readings]
+    running = [value for trace in traces for row in trace.of(TelemetryRow) for value in row.temperature_c.values()]
+    return {name: max(values) for name, values in (("start", start), ("running", running)) if values}

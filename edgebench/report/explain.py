@@ -1,0 +1,105 @@
+"""Why two results differ, for people: the mechanisms as a table, their causes and evidence in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from tabulate import tabulate
+
+from edgebench.analyze.conditions import Conditions, canary_sources, conditions_of
+from edgebench.analyze.explain import WORK_FIELDS, mechanisms_of
+from edgebench.errors import NoValidMeasurement
+from edgebench.records import Mechanism, RunRecord, Series, Trace
+from edgebench.records.explain import Explanation
+from edgebench.report.results import text_of
+from edgebench.report.tables import milliseconds
+
+Measured = tuple[RunRecord, Series, Mapping[int, Trace]]
+
+
+def explanation_of(first: Measured, second: Measured) -> Explanation:
+    """Why the second took as much more or less than the first. Raises NoValidMeasurement where either timed nothing."""
+    one, other = (_conditions(each) for each in (first, second))
+    sources = canary_sources(first[2].values()) | canary_sources(second[2].values())
+    share = other.latency.mean - one.latency.mean
+    return Explanation(
+        first=_name(first),
+        second=_name(second),
+        first_ms=one.latency_ms,
+        second_ms=other.latency_ms,
+        ratio=math.exp(share),
+        uncertainty=math.sqrt(one.latency.error2 + other.latency.error2),
+        mechanisms=mechanisms_of(one, other, same_canaries=len(sources) == 1),
+        unlike=_unlike(first[1], second[1]),
+        told_by=(_told_by(one), _told_by(other)),
+    )
+
+
+def _conditions(measured: Measured) -> Conditions:
+    record, series, traces = measured
+    try:
+        return conditions_of(record, series, traces)
+    except ValueError as error:
+        raise NoValidMeasurement(
+            f"{record.run_id}: {error}", hint=f"see its launches: edgebench show {record.run_id} --launches"
+        ) from error
+
+
+def _name(measured: Measured) -> str:
+    record, series, _ = measured
+    return f"{series.label} of {record.run_id}"
+
+
+def _told_by(found: Conditions) -> str:
+    launches = f"{found.launches} launch{'' if found.launches == 1 else 'es'}"
+    return f"{launches}, all INVALID" if found.invalid else launches
+
+
+def _unlike(first: Series, second: Series) -> tuple[str, ...]:
+    """The fields of the cards that differ, those of the work first."""
+    one, other = first.identity, second.identity
+    fields = [name for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name)]
+    ordered = sorted(fields, key=lambda name: name not in WORK_FIELDS)
+    return tuple(f"{name}: {text_of(getattr(one, name))} and {text_of(getattr(other, name))}" for name in ordered)
+
+
+def explanation_text(found: Explanation) -> str:
+    """What happened in one line, the mechanisms, what is behind those that are named, and what else differs."""
+    low, high = (math.exp(math.log(found.ratio) + side * 1.96 * found.uncertainty) for side in (-1, 1))
+    lines = [
+        f"{found.second} takes {found.ratio:.3f} x {found.first} "
+        f"({milliseconds(found.second_ms)} and {milliseconds(found.first_ms)} ms, {low:.3f} to {high:.3f})",
+        f"by {found.told_by[1]} and {found.told_by[0]}",
+        "",
+        tabulate(
+            [_row(each) for each in found.mechanisms],
+            headers=("mechanism", "factor", "evidence"),
+            tablefmt="github",
+            disable_numparse=True,
+        ),
+        "",
+    ]
+    named = [each for each in found.mechanisms if each.named]
+    lines += [line for each in named for line in _words(each)] or [
+        "nothing is larger than chance: the two do not differ"
+    ]
+    if found.unlike:
+        lines += ["", "unlike on the identity cards:", *(f"  {each}" for each in found.unlike)]
+    return "\n".join(lines)
+
+
+def _row(mechanism: Mechanism) -> list[str]:
+    factor = f"{mechanism.factor:.3f} x" if mechanism.known else "not known"
+    return [
+        mechanism.name,
+        factor,
+        "; ".join(mechanism.evidence) or ("" if mechanism.known else "nothing was recorded that tells it"),
+    ]
+
+
+def _words(mechanism: Mechanism) -> list[str]:
+    if mechanism.name == "residual":
+        return [f"nothing recorded accounts for {mechanism.factor:.3f} x"]
+    causes = [f"  {cause.name}: {cause.evidence}" for cause in mechanism.causes]
+    return [f"{mechanism.name}: {mechanism.factor:.3f} x", *(causes or ["  what is behind it was not recorded"])]
