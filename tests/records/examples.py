@@ -310,6 +310,29 @@ BASELINE = r.Baseline(
     result=RESULT.results[0],
 )
 
+EXPLANATION = r.Explanation(
+    first="s0 of one",
+    second="s0 of another",
+    first_ms=22.0,
+    second_ms=10.0,
+    ratio=0.45,
+    uncertainty=0.01,
+    mechanisms=(
+        r.Mechanism(
+            name="clock",
+            factor=0.46,
+            uncertainty=0.01,
+            known=True,
+            named=True,
+            evidence=("clock canary 0.460 x",),
+            causes=(r.Cause(name="heat", evidence="the first was at thermal status 3"),),
+        ),
+        r.Mechanism(name="residual", factor=0.98, uncertainty=0.02, known=True, named=False),
+    ),
+    unlike=("governor: a and b",),
+    told_by=("6 launches, all INVALID", "10 launches"),
+)
+
 DOCUMENTS: dict[str, msgspec.Struct] = {
     "plan": PLAN,
     "run": RUN,
@@ -317,6 +340,7 @@ DOCUMENTS: dict[str, msgspec.Struct] = {
     "sidecar": SIDECAR,
     "result": RESULT,
     "check": CHECK,
+    "explanation": EXPLANATION,
     "baseline": BASELINE,
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from edgebench.records import Artifact, Baseline, CheckDocument, Plan, ResultDocument, RunRecord, Sidecar
+from edgebench.records import Artifact, Baseline, CheckDocument, Explanation, Plan, ResultDocument, RunRecord, Sidecar
 from edgebench.records.migrate import decode_versioned, decode_versioned_trace
 from edgebench.records.schema import FORMATS, json_schemas
 from tests.records.examples import DOCUMENTS, GOLDEN, golden_bytes, golden_path
@@ -21,6 +21,7 @@ KINDS = {
     "sidecar": Sidecar,
     "result": ResultDocument,
     "check": CheckDocument,
+    "explanation": Explanation,
     "baseline": Baseline,
 }
 GOLDEN_FILES = sorted(GOLDEN.iterdir())
