@@ -22,7 +22,8 @@ from edgebench.files import config_root, shipped_folder, write_atomic
 from edgebench.records import Artifact, CheckPolicy, ModelFamily, ModelVariant, PublishedFigure, TargetSpec, TensorSpec
 from edgebench.records.artifact import MANIFEST
 from edgebench.records.catalog import GateLimits
-from edgebench.records.codec import convert, decode
+from edgebench.records.codec import convert
+from edgebench.records.migrate import decode_versioned
 
 T = TypeVar("T")
 Kind = Literal["catalogue", "timm", "torchvision", "factory", "onnx", "ncnn", "artifact"]
@@ -211,7 +212,7 @@ def _from_file(name: str) -> ResolvedModel:
 
 def _from_artifact(folder: Path) -> ResolvedModel:
     manifest = folder / MANIFEST
-    artifact = decode(Artifact, manifest.read_bytes(), path=str(manifest), hint="export the model again")
+    artifact = decode_versioned(Artifact, manifest.read_bytes(), path=str(manifest))
     return ResolvedModel(
         name=artifact.model.name,
         family=artifact.model.family,

@@ -93,9 +93,18 @@ def test_a_job_fails_for_a_regression_and_says_so_where_people_look(runner: Runn
     }
 
 
-def test_a_job_passes_for_an_equal_one(runner: Runner) -> None:
-    status = runner.run("Check", baseline="old.onnx", candidate="same.onnx", budget="50%", **FLAGS)
+def test_a_job_passes_for_an_equal_one_by_a_policy_and_flags_beside_it(runner: Runner) -> None:
+    (runner.repository / "checks.yaml").write_text("checks: {alike: {baseline: old.onnx, candidate: same.onnx}}")
+    args = "--no-gate\n--size-budget '50%'"
+    status = runner.run("Check", policy="checks.yaml", budget="50%", runtime="onnxruntime", args=args)
     assert (status, runner.outputs["verdict"]) == (0, "pass"), runner.said
+    assert "the budget is 1.5 x" in runner.summary
+
+
+def test_a_check_that_fails_does_not_pass_for_the_one_before(runner: Runner) -> None:
+    (runner.repository / "edgebench-checks" / "checks.md").write_text("✅ all is well")
+    assert runner.run("Check", baseline="none.onnx", candidate="same.onnx", runtime="onnxruntime") == 1
+    assert runner.outputs["verdict"] == "failed" and "✅" not in runner.summary
 
 
 @pytest.mark.parametrize(("fail", "status"), [("false", 0), ("true", 4)])

@@ -132,22 +132,14 @@ class Recorder:
         start = time.monotonic()
         words = ("--baseline", "base.onnx", "--candidate", path.name, "--budget", f"{budget:.4%}")
         with self._run("check", *words) as (status, said, store):
-            seconds = time.monotonic() - start
-            run = store.load()
-            series = [next(iter(store.traces(each).values())) for each in run.series]
-            check = said["checks"][0]["check"]
-            self._append(
-                what="check",
-                case=case,
-                budget=budget,
-                status=status,
-                seconds=round(seconds, 2),
-                **{name: check[name] for name in ("verdict", "ratio", "bounds", "confirmation_ratio", "reasons")},
-                decided_at=check["launches"],
-                launches=told_by(store),
-                solo_us=[[round(each / 1e3) for each in iteration_times_ns(trace)] for trace in series],
-            )
-        print(f"{case}: {check['verdict']} {check['ratio']:.4f} x, {seconds:.0f} s", file=sys.stderr)
+            row = {"what": "check", "case": case, "budget": budget, "status": status}
+            row["seconds"] = round(time.monotonic() - start, 2)
+            # One that ends with an error is a check, too, and was no verdict.
+            check = said["checks"][0]["check"] if "checks" in said else {"verdict": "failed"}
+            row |= {name: check.get(name) for name in ("verdict", "ratio", "bounds", "confirmation_ratio", "reasons")}
+            row |= {"decided_at": check.get("launches"), "launches": told_by(store), "solo_us": solo_us(store)}
+            self._append(**row)
+        print(f"{case}: {row['verdict']} {row['ratio'] or math.nan:.4f} x, {row['seconds']:.0f} s", file=sys.stderr)
 
     def _ratio_of_other(self) -> float:
         known = [row for row in read(self._record) if row["what"] == "other"]
@@ -174,7 +166,7 @@ class Recorder:
                 timeout=TIMEOUT_S,
                 check=False,
             )
-            if not done.stdout or done.returncode not in (0, 3, 4):
+            if not done.stdout or done.returncode not in (0, 3, 4, 6):
                 raise SystemExit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr[-2000:]}")
             [stored] = Path(runs).glob("*/run.json")
             yield done.returncode, json.loads(done.stdout), RunStore(stored.parent)
@@ -194,6 +186,16 @@ def told_by(store: RunStore) -> list[list[float]]:
     [pair] = store.load().pairs
     told = pair_launches(pair, store.traces(pair))
     return [[round(it.log_ratio, 6), round(it.solo_log_ratio, 6), int(it.swapped)] for it in told]
+
+
+def solo_us(store: RunStore) -> list[list[int]]:
+    """The iterations of one launch of each file by itself, the first whose latency counts; none where there is none."""
+    found = []
+    for series in store.load().series:
+        traces = store.traces(series)
+        used = [traces[launch.index] for launch in series.launches if launch.used and launch.index in traces]
+        found.append([round(each / 1e3) for each in iteration_times_ns(used[0])] if used else [])
+    return found
 
 
 def main() -> int:

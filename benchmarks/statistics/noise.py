@@ -33,8 +33,7 @@ class Fitted:
     """Parameters of noise, in logarithms: its robust deviation and its whole one, the degrees of freedom and scale of a t
     distribution, two modes (the share of the upper one, how far it lies above, the deviation of each), the share of disturbed
     launches with their deviation, the correlation of neighbours, the share of the variance that is a slow drift, and what the
-    order of loading does. ``step`` is the time
-    between two launches, 1 as recorded: memory fades with time."""
+    order of loading does."""
 
     launches: int
     core: float
@@ -50,20 +49,27 @@ class Fitted:
     slow_share: float
     order: float
     residuals: Array
-    step: float = 1.0
 
 
-def fitted(groups: Sequence[tuple[Array, Array]]) -> Fitted:
-    """From groups of launches in order: log ratios (or log latencies), and whether each was loaded the other way round."""
+def residuals_of(groups: Sequence[tuple[Array, Array]]) -> tuple[list[Array], list[float]]:
+    """What is left of each group about its orders' own means, and half of how far these lie apart, where it has both."""
     residuals, orders = [], []
     for logs, swapped in groups:
         means = {side: float(logs[swapped == side].mean()) for side in np.unique(swapped)}
         left = np.array([log - means[side] for log, side in zip(logs, swapped, strict=True)])
         # A mean of few is nearer to them than the truth is.
-        left *= np.sqrt(len(left) / max(len(left) - len(means), 1))
-        residuals.append(left)
+        residuals.append(left * np.sqrt(len(left) / max(len(left) - len(means), 1)))
         if len(means) == 2:
             orders.append((means[True] - means[False]) / 2.0)
+    return residuals, orders
+
+
+def fitted(groups: Sequence[tuple[Array, Array]]) -> Fitted:
+    """From groups of launches in order: log ratios (or log latencies), and whether each was loaded the other way round.
+
+    Raises ValueError without a long one.
+    """
+    residuals, orders = residuals_of(groups)
     every = np.concatenate(residuals)
     core = float(stats.median_abs_deviation(every, scale="normal"))
     wild = np.abs(every) > DISTURBED * core
@@ -92,7 +98,9 @@ def _alike(groups: Sequence[Array], apart: Sequence[int]) -> float:
     long = [each for each in groups if len(each) >= LONG]
     products = [(each[at:] * each[:-at]).mean() for each in long for at in apart]
     squares = [(each**2).mean() for each in long]
-    return float(fmean(products) / fmean(squares)) if long else 0.0
+    if not long:
+        raise ValueError(f"no {LONG} launches in a row are recorded, which would tell how alike they are")
+    return float(fmean(products) / fmean(squares))
 
 
 def _modes(values: Array) -> tuple[float, float, float]:
@@ -109,45 +117,55 @@ def _modes(values: Array) -> tuple[float, float, float]:
     return float(0.5 / (1.0 + np.exp(-found.x[0]))), float(np.exp(found.x[1])), float(np.exp(found.x[2]))
 
 
-Model = Callable[[Fitted, np.random.Generator, int], Array]
+Made = tuple[Array, Array]
+"""Noise of launches, and the level about which they scatter, one each: what a latency's interval shall hold the mean of."""
+Model = Callable[[Fitted, np.random.Generator, int], Made]
 
 
-def normal(fit: Fitted, order: np.random.Generator, count: int) -> Array:
+def normal(fit: Fitted, order: np.random.Generator, count: int) -> Made:
     """Nothing but scatter, with all of the recorded deviation."""
-    return order.normal(0.0, fit.deviation, count)
+    return order.normal(0.0, fit.deviation, count), np.zeros(count)
 
 
-def heavy_tails(fit: Fitted, order: np.random.Generator, count: int) -> Array:
+def heavy_tails(fit: Fitted, order: np.random.Generator, count: int) -> Made:
     """A t distribution."""
-    return fit.scale * order.standard_t(fit.freedom, count)
+    return fit.scale * order.standard_t(fit.freedom, count), np.zeros(count)
 
 
-def bimodal(fit: Fitted, order: np.random.Generator, count: int) -> Array:
+def bimodal(fit: Fitted, order: np.random.Generator, count: int) -> Made:
     """Two modes, such as two clocks: each launch in one of them."""
     upper = order.random(count) < fit.upper_share
-    return order.normal(0.0, fit.mode, count) + fit.upper_by * (upper - fit.upper_share)
+    return order.normal(0.0, fit.mode, count) + fit.upper_by * (upper - fit.upper_share), np.zeros(count)
 
 
-def contaminated(fit: Fitted, order: np.random.Generator, count: int) -> Array:
+def contaminated(fit: Fitted, order: np.random.Generator, count: int) -> Made:
     """Scatter, and launches that were disturbed either way."""
     wild = order.random(count) < fit.disturbed_share
-    return order.normal(0.0, fit.core, count) + wild * order.normal(0.0, max(fit.disturbed, fit.core), count)
+    noise = order.normal(0.0, fit.core, count) + wild * order.normal(0.0, max(fit.disturbed, fit.core), count)
+    return noise, np.zeros(count)
 
 
-def autocorrelated(fit: Fitted, order: np.random.Generator, count: int) -> Array:
+def candidate_disturbed(fit: Fitted, order: np.random.Generator, count: int) -> Made:
+    """The same, and it is always the candidate that is slowed down: the truth is that of the undisturbed."""
+    wild = order.random(count) < fit.disturbed_share
+    noise = order.normal(0.0, fit.core, count) + wild * np.abs(order.normal(0.0, max(fit.disturbed, fit.core), count))
+    return noise, np.zeros(count)
+
+
+def autocorrelated(fit: Fitted, order: np.random.Generator, count: int) -> Made:
     """Neighbours are alike as they were (AR(1)); correlation below nothing counts as none."""
-    return _correlated(fit.deviation, max(fit.neighbours, 0.0) ** fit.step, order, count)
+    return _correlated(fit.deviation, max(fit.neighbours, 0.0), order, count), np.zeros(count)
 
 
-def drifting(fit: Fitted, order: np.random.Generator, count: int) -> Array:
+def drifting(fit: Fitted, order: np.random.Generator, count: int) -> Made:
     """As much of the variance as launches far apart still share is a level that wanders: it forgets in some forty launches."""
-    slow = _correlated(fit.deviation * fit.slow_share**0.5, 0.975**fit.step, order, count)
-    return slow + order.normal(0.0, fit.deviation * (1.0 - fit.slow_share) ** 0.5, count)
+    slow = _correlated(fit.deviation * fit.slow_share**0.5, 0.975, order, count)
+    return slow + order.normal(0.0, fit.deviation * (1.0 - fit.slow_share) ** 0.5, count), slow
 
 
-def recorded(fit: Fitted, order: np.random.Generator, count: int) -> Array:
+def recorded(fit: Fitted, order: np.random.Generator, count: int) -> Made:
     """Launches drawn from the recorded ones."""
-    return order.choice(fit.residuals, count)
+    return order.choice(fit.residuals, count), np.zeros(count)
 
 
 MODELS: dict[str, Model] = {
@@ -155,6 +173,7 @@ MODELS: dict[str, Model] = {
     "heavy tails": heavy_tails,
     "bimodal": bimodal,
     "contaminated": contaminated,
+    "candidate disturbed": candidate_disturbed,
     "autocorrelated": autocorrelated,
     "drifting": drifting,
     "as recorded": recorded,
@@ -170,20 +189,22 @@ def _correlated(deviation: float, neighbours: float, order: np.random.Generator,
     return values
 
 
+def pair_groups(rows: Sequence[dict[str, Any]]) -> list[tuple[Array, Array]]:
+    """The launches in turns of recorded rows: log ratios, and whether the second was loaded first."""
+    return [
+        (np.array([log for log, _, _ in row["launches"]]), np.array([bool(other) for _, _, other in row["launches"]]))
+        for row in rows
+        if len(row.get("launches", ())) >= 6
+    ]
+
+
 def pair_noise(rows: Sequence[dict[str, Any]], *, different: bool) -> Fitted:
     """Of log ratios: of the same network and its kin, or of *different* networks. Raises ValueError without any."""
 
     def wanted(row: dict[str, Any]) -> bool:
         return (row.get("case") == "different" or row["what"] == "other") is different
 
-    groups = [
-        (
-            np.array([log for log, _, _ in row["launches"]]),
-            np.array([bool(swapped) for _, _, swapped in row["launches"]]),
-        )
-        for row in rows
-        if wanted(row) and len(row["launches"]) >= 6
-    ]
+    groups = pair_groups([row for row in rows if wanted(row)])
     if not groups:
         raise ValueError("nothing of that kind is recorded yet: python -m benchmarks.statistics.checks")
     return fitted(groups)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from statistics import median, stdev
+from statistics import median
 
+import numpy as np
 from tabulate import tabulate
 
 from edgebench.files import write_atomic
 
 from .checks import CASES, RECORD, Sizing, read, sizings
+from .noise import pair_groups, residuals_of
 from .rules import RULES
 
 
@@ -30,7 +32,7 @@ def main() -> int:
             continue
         verdicts = [row["verdict"] for row in mine]
         fine = verdicts.count("pass") + verdicts.count("improved")
-        logs = [log for row in mine for log, _, _ in row["launches"]]
+        scatter = np.concatenate(residuals_of(pair_groups(mine))[0]).std()
         lines.append(
             [
                 case,
@@ -39,12 +41,14 @@ def main() -> int:
                 verdicts.count("regressed"),
                 fine,
                 verdicts.count("inconclusive"),
+                verdicts.count("failed"),
                 f"{median(row['seconds'] for row in mine):.1f} s",
                 f"{median(len(row['launches']) for row in mine):g}",
-                f"{stdev(logs):.2%}",
+                f"{scatter:.2%}",
             ]
         )
-        said = [sum(rule(*row["solo_us"]) for row in mine) for rule in RULES.values()]
+        solo = [row["solo_us"] for row in mine if all(row["solo_us"])]
+        said = [sum(rule(*each) for each in solo) for rule in RULES.values()]
         rules.append([case, len(mine), verdicts.count("regressed"), *said])
     headers = [
         "case",

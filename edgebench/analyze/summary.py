@@ -17,6 +17,8 @@ P90_ITERATIONS_MIN = 100
 DISCARDED_SHARE_MAX = 0.3
 # A run in which more than this share of the used launches is SUSPECT is SUSPECT itself.
 SUSPECT_SHARE_MAX = 0.3
+# How the reason begins that speaks of what is computed, not of how long that takes.
+PARITY_NOT_CHECKED = "parity not checked"
 
 
 def iteration_times_ns(trace: Trace) -> list[int]:
@@ -114,7 +116,7 @@ def _verdict(
     if not policy.gate:
         reasons.append("the gate was off (--no-gate)")
     if series.fidelity.not_checked:
-        reasons.append(f"parity not checked: {series.fidelity.not_checked}")
+        reasons.append(f"{PARITY_NOT_CHECKED}: {series.fidelity.not_checked}")
     return ("SUSPECT" if reasons else "VALID"), tuple(reasons)
 
 

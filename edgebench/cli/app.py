@@ -116,8 +116,8 @@ def cli(debug: bool) -> None:
     Every verb explains itself: edgebench VERB --help.
 
     \b
-    Exit status: 0 ok, 1 error, 2 usage, 5 device not found or lost, 6 no valid measurement,
-    130 interrupted.
+    Exit status: 0 ok, 1 error, 2 usage, 3 regressed, 4 inconclusive (check), 5 device not found or lost,
+    6 no valid measurement, 130 interrupted.
     """
 
 

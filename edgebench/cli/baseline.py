@@ -59,9 +59,9 @@ def save(
 @json_option
 def list_(baselines_dir: Path, as_json: bool) -> None:
     """List the baselines that are kept."""
-    from edgebench.measure.baselines import baseline_names, kept_artifact, load_baseline
+    from edgebench.measure.baselines import baseline_names, find_baseline, kept_artifact
 
-    kept = [load_baseline(baselines_dir, name) for name in baseline_names(baselines_dir)]
+    kept = [find_baseline(baselines_dir, name)[0] for name in baseline_names(baselines_dir)]
     held = [kept_artifact(baselines_dir, each) is not None for each in kept]
     if as_json:
         print_json({"baselines": [_document(each, own) for each, own in zip(kept, held, strict=True)]})
@@ -79,9 +79,9 @@ def list_(baselines_dir: Path, as_json: bool) -> None:
 @json_option
 def show(name: str, baselines_dir: Path, depth: int | None, as_json: bool) -> None:
     """Print the result that was kept as NAME."""
-    from edgebench.measure.baselines import load_baseline
+    from edgebench.measure.baselines import find_baseline
 
-    baseline = load_baseline(baselines_dir, name)
+    baseline, _ = find_baseline(baselines_dir, name)
     if not as_json:
         click.echo(f"{baseline.name}, saved {baseline.saved_utc} by edgebench {baseline.tool_version}")
     print_results([baseline.result], (), as_json=as_json, depth=depth)

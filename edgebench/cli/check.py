@@ -17,6 +17,7 @@ from edgebench.cli.options import MeasuringFlags, Percentage, baselines_option, 
 from edgebench.cli.progress import progress
 from edgebench.cli.sides import Side, side_of
 from edgebench.errors import (
+    EXIT_ERROR,
     EXIT_INCONCLUSIVE,
     EXIT_OK,
     EXIT_REGRESSION,
@@ -31,9 +32,12 @@ from edgebench.measure.prepare import Prepared, prepare
 from edgebench.records import CheckDocument, Checked, CheckFailure, CheckPolicy, CheckResult, Result, RunPolicy
 
 # What the verdict's own rule decides.
-_DECIDED = ("launches", "ci", "sessions", "strict", "builds")
-# What a policy says itself, or what is said of all its checks.
-_NOT_OF_A_CHECK = ("policy", "json", "junit", "markdown", "svg", "annotations", "runs-dir", "baselines-dir")
+# A device that always throttles would keep a check for hours at its gate; --max-time says otherwise.
+MAX_TIME_S = 1800.0
+_DECIDED = {each: f"--{each}" for each in ("launches", "ci", "sessions", "strict")} | {"builds": "--rebuilds"}
+# What is said of all checks of a policy, by the names of parameters.
+_WHERE = ("runs_dir", "baselines_dir")
+_NOT_OF_A_CHECK = ("policy", "as_json", "junit", "markdown", "svg", "annotations", *_WHERE)
 
 
 @dataclass(frozen=True)
@@ -59,16 +63,24 @@ class Asked:
     "--budget", type=Percentage(), default="3%", show_default=True, help="How much slower a candidate may be."
 )
 @click.option(
-    "--memory-budget", type=Percentage(), default="10%", show_default=True, help="How much more memory it may take."
+    "--memory-budget",
+    type=Percentage(most=100.0),
+    default="10%",
+    show_default=True,
+    help="How much more memory it may take; of networks of different sizes say so, to 10000%.",
 )
 @click.option(
-    "--size-budget", type=Percentage(), default="10%", show_default=True, help="How much larger its files may be."
+    "--size-budget",
+    type=Percentage(most=100.0),
+    default="10%",
+    show_default=True,
+    help="How much larger its files may be, to 10000%.",
 )
 @click.option("--unpaired", is_flag=True, help="Do not time them in turns in one process: let launches alternate.")
 @click.option(
     "--policy",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A YAML file of checks; other flags hold for all of them.",
+    help="A YAML file of checks; other flags hold for all that do not say them themselves.",
 )
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write a JUnit XML report.")
 @click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write a summary as Markdown.")
@@ -116,27 +128,47 @@ def command(
     6 too few launches could be used. A candidate that fails parity is not timed. Of several checks a regression counts first,
     then a failure, then what is inconclusive.
     """
-    if policy is not None:
-        asked = _of_policy(ctx, policy)
-        # Everything is named before anything is measured.
+    asked = [_asked(ctx, "")] if policy is None else _of_policy(ctx, policy)
+    # Everything is named before anything is measured.
+    for each in asked:
+        _sides(each)
+        target_of(each.flags.target, each.flags.serial)
+    checked: list[Checked] = []
+    try:
         for each in asked:
-            _sides(each)
-        checked = tuple(_attempted(each) for each in asked)
-    else:
-        checked = (_checked(_asked(ctx, "")),)
-    _written(checked, junit=junit, markdown=markdown, svg=svg)
+            checked.append(_attempted(each))
+    finally:
+        # Also on Ctrl-C: what was found is not lost.
+        alone = policy is None and any(each.failure for each in checked)
+        if not (as_json or alone):
+            _print(checked, annotations=annotations)
+        if checked:
+            _written(checked, junit=junit, markdown=markdown, svg=svg)
+    if alone and checked[0].failure:
+        raise _Failed(checked[0].failure)
     if as_json:
-        print_json(CheckDocument(checks=checked))
-    else:
-        _print(checked, annotations=annotations)
+        print_json(CheckDocument(checks=tuple(checked)))
     return _status(checked)
 
 
-def _asked(ctx: click.Context, name: str, where: str = "--baseline MODEL --candidate MODEL, or --policy FILE") -> Asked:
-    """One check from parsed flags. Raises UsageError."""
-    with ctx.scope(cleanup=False):
-        given_here = flags_given()
-    if clash := sorted(given_here & set(_DECIDED)):
+class _Failed(EdgebenchError):
+    """The failure of a single check, as every verb tells it."""
+
+    def __init__(self, failure: CheckFailure) -> None:
+        super().__init__(failure.message, hint=failure.hint)
+        self.code = failure.code
+        self.exit_status = failure.exit_status
+
+
+def _asked(
+    ctx: click.Context,
+    name: str,
+    where: str = "--baseline MODEL --candidate MODEL, or --policy FILE",
+    given: Sequence[str] | None = None,
+) -> Asked:
+    """One check from parsed flags, of which ``given`` are no defaults. Raises UsageError."""
+    given_here = flags_given() if given is None else set(given)
+    if clash := sorted(_DECIDED[each] for each in given_here & _DECIDED.keys()):
         raise UsageError(f"a check takes no {', '.join(clash)}: its rule decides that", hint="leave them out")
     values = ctx.params
     if values["baseline"] is None or values["candidate"] is None:
@@ -151,29 +183,34 @@ def _asked(ctx: click.Context, name: str, where: str = "--baseline MODEL --candi
 
 
 def _of_policy(ctx: click.Context, path: Path) -> list[Asked]:
-    """The checks of a policy file: each is parsed as a command line of its own would be. Raises InvalidFile."""
+    """The checks of a policy file: each is parsed as a command line of its own would be. Raises InvalidFile, UsageError."""
     found = read_yaml(CheckPolicy, path)
-    common = {
-        name.replace("_", "-"): value
-        for name, value in ctx.params.items()
-        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    }
-    kept = [
-        word for name in ("runs-dir", "baselines-dir") if name in common for word in (f"--{name}", str(common[name]))
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    given = [
+        name
+        for name in ctx.params
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE and name not in _NOT_OF_A_CHECK
     ]
+    if sides := sorted({"baseline", "candidate"}.intersection(given)):
+        raise UsageError(f"a policy names its sides itself: --{' and --'.join(sides)}", hint="leave one of the two out")
     asked = []
     for name, own in found.checks.items():
         where = f"$.checks.{name}"
-        words = list(kept)
-        for key, value in {**found.defaults, **own}.items():
-            if key in _NOT_OF_A_CHECK:
-                raise InvalidFile(
-                    str(path), f"{where}.{key}", "is no flag of one check", hint="give it on the command line"
-                )
-            words += _words(key, value)
+        flags = {**found.defaults, **own}
+        words = [
+            word for key, value in flags.items() for word in _words(key, value, options, f"{path}", f"{where}.{key}")
+        ]
         try:
             with command.make_context(f"{ctx.info_name} {name}", words, parent=ctx) as own_ctx:
-                asked.append(_asked(own_ctx, name, where="baseline and candidate"))
+                said = [
+                    each
+                    for each in own_ctx.params
+                    if own_ctx.get_parameter_source(each) is click.core.ParameterSource.COMMANDLINE
+                ]
+                # What the command line says holds where the policy says nothing.
+                common = [each for each in given if each not in said]
+                own_ctx.params.update({each: ctx.params[each] for each in (*common, *_WHERE)})
+                asked.append(_asked(own_ctx, name, where="baseline and candidate", given=(*said, *common)))
         except click.ClickException as error:
             hint = "its keys are flags of edgebench check, without the dashes"
             raise InvalidFile(str(path), where, error.format_message(), hint=hint) from error
@@ -182,11 +219,20 @@ def _of_policy(ctx: click.Context, path: Path) -> list[Asked]:
     return asked
 
 
-def _words(key: str, value: str | float | bool) -> list[str]:
-    """A key of a policy as words of a command line."""
-    if isinstance(value, bool):
-        return [f"--{key}" if value else f"--no-{key.removeprefix('no-')}"]
-    return [f"--{key}", str(value)]
+def _words(key: str, value: str | float | bool, options: Sequence[click.Option], path: str, where: str) -> list[str]:
+    """A key of a policy as words of a command line. Raises InvalidFile."""
+    flag = f"--{key}"
+    option = next((each for each in options if flag in (*each.opts, *each.secondary_opts)), None)
+    if key == "help" or (option is not None and option.name in _NOT_OF_A_CHECK):
+        raise InvalidFile(path, where, "is no flag of one check", hint="give it on the command line")
+    if option is None or not option.is_flag:
+        return [flag, str(value)]
+    if not isinstance(value, bool):
+        raise InvalidFile(path, where, f"{value!r} is neither true nor false", hint="write true or false")
+    wanted = value == (flag in option.opts)
+    if wanted:
+        return [option.opts[0]]
+    return [option.secondary_opts[0]] if option.secondary_opts else []
 
 
 def _sides(asked: Asked) -> tuple[Side, Side]:
@@ -207,13 +253,20 @@ def _attempted(asked: Asked) -> Checked:
         failure = CheckFailure(
             code=error.code, message=error.message, hint=error.hint, exit_status=int(error.exit_status)
         )
-        return Checked(
-            name=asked.name,
-            baseline=asked.baseline,
-            candidate=asked.candidate,
-            target=asked.flags.target,
-            failure=failure,
+    except OSError as error:
+        failure = CheckFailure(
+            code="os",
+            message=f"{error.filename}: {error.strerror}",
+            hint="check the path and its permissions",
+            exit_status=EXIT_ERROR,
         )
+    return Checked(
+        name=asked.name,
+        baseline=asked.baseline,
+        candidate=asked.candidate,
+        target=asked.flags.target,
+        failure=failure,
+    )
 
 
 def _checked(asked: Asked) -> Checked:
@@ -262,7 +315,14 @@ def _measured(asked: Asked, flags: MeasuringFlags, sides: Sequence[Side]) -> Fou
     from edgebench.report.check import check_of, since_stored
 
     models = tuple(side.model for side in sides if side.model is not None)
-    policy = RunPolicy(looks=LOOKS, budget=asked.budget, max_time_s=flags.max_time, gate=flags.gate, profile=True)
+    policy = RunPolicy(
+        looks=LOOKS,
+        budget=asked.budget,
+        memory_budget=asked.memory_budget,
+        max_time_s=flags.max_time or MAX_TIME_S,
+        gate=flags.gate,
+        profile=True,
+    )
     with progress() as emit, bench_of(models, flags, emit) as bench:
         request = request_of(models, flags, bench)
         prepared = prepare(request, bench)
@@ -284,18 +344,26 @@ def _require_two(prepared: Prepared, asked: Asked) -> None:
         raise UsageError(
             f"{asked.baseline} and {asked.candidate} are {len(prepared.series)} models", hint="name one model each"
         )
-    first, second = (series.identity.precision_stored for series in prepared.series)
-    if first != second:
+    first, second = (series.identity for series in prepared.series)
+    if first.precision_stored != second.precision_stored:
         raise UsageError(
-            f"{asked.baseline} is stored in {first} and {asked.candidate} in {second}: a check holds like against like",
+            f"{asked.baseline} is stored in {first.precision_stored} and {asked.candidate} in"
+            f" {second.precision_stored}: a check holds like against like",
             hint="compare them: edgebench compare; or save a baseline in the candidate's precision",
+        )
+    # Names are the network's own matter.
+    if sorted(first.inputs.values()) != sorted(second.inputs.values()):
+        shapes = ["; ".join("x".join(map(str, shape)) for shape in each.inputs.values()) for each in (first, second)]
+        raise UsageError(
+            f"{asked.baseline} takes {shapes[0]} and {asked.candidate} {shapes[1]}: a check holds like against like",
+            hint="give --batch or --input-size as the baseline has it",
         )
 
 
 def _sizes(prepared: Prepared) -> tuple[int, int]:
     """What is deployed of each, in bytes: not the inputs and outputs that parity is held against."""
     first, second = (
-        sum(file.size_bytes for file in subject.artifact.files if not file.role.startswith("reference:"))
+        sum(file.size_bytes for file in subject.artifact.files if not file.role.startswith(("reference:", "sidecar")))
         for subject in prepared.subjects
     )
     return first, second
@@ -318,9 +386,12 @@ def _alone(side: Side, flags: MeasuringFlags) -> Result:
     with progress() as emit, bench_of((side.model,), flags, emit) as bench:
         request = request_of((side.model,), flags, bench)
         prepared = prepare(request, bench)
+        if len(prepared.series) != 1:
+            raise UsageError(f"{side.name} is {len(prepared.series)} models", hint="name one")
         store, record = measure_prepared(prepared, request.cores, order_of(flags, profile=True), bench)
     stderr_console().print(f"saved: {store.folder}", markup=False, soft_wrap=True)
-    return results_from(store, record)[0]
+    [result] = results_from(store, record)
+    return result
 
 
 def _written(checked: Sequence[Checked], *, junit: Path | None, markdown: Path | None, svg: Path | None) -> None:

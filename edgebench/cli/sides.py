@@ -8,8 +8,8 @@ from pathlib import Path
 from edgebench.catalog import resolve_model
 from edgebench.cli.measuring import results_from
 from edgebench.errors import UnknownName, UsageError
-from edgebench.measure.baselines import baseline_names, kept_artifact, load_baseline
-from edgebench.measure.store import find_run
+from edgebench.measure.baselines import baseline_names, find_baseline, kept_artifact
+from edgebench.measure.store import find_run, run_ids
 from edgebench.records import Baseline, Result
 
 
@@ -35,18 +35,18 @@ def side_of(name: str, runs_dir: Path, baselines_dir: Path, *, baseline_first: b
     """
     saved = name.endswith(".json") or name in baseline_names(baselines_dir)
     if saved and baseline_first:
-        return _of_baseline(name, load_baseline(baselines_dir, name), baselines_dir)
+        return _of_baseline(name, *find_baseline(baselines_dir, name))
     try:
         resolve_model(name)
     except UnknownName as no_model:
         if saved:
-            return _of_baseline(name, load_baseline(baselines_dir, name), baselines_dir)
-        try:
-            store = find_run(runs_dir, name)
-        except UnknownName:
+            return _of_baseline(name, *find_baseline(baselines_dir, name))
+        # By a part of its id a run would answer for a model whose name was mistyped.
+        if name != "last" and name not in run_ids(runs_dir) and not (Path(name) / "run.json").is_file():
             kept = baseline_names(baselines_dir)
             hint = f"it is no run of {runs_dir} and no baseline either ({', '.join(kept) or 'there is none'}); {no_model.hint}"
             raise UnknownName("model", name, no_model.suggestions, hint=hint) from None
+        store = find_run(runs_dir, name)
         return _of_run(name, chosen(results_from(store, store.load()), None, name))
     return Side(name, name)
 

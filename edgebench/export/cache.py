@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -17,16 +18,20 @@ from edgebench.errors import CacheError, CacheTampered, InvalidFile
 from edgebench.files import cache_root, full_disk_is_said, sha256_bytes, sha256_file
 from edgebench.records import Artifact, ArtifactFile
 from edgebench.records.artifact import MANIFEST
-from edgebench.records.codec import decode, encode
+from edgebench.records.codec import encode
+from edgebench.records.migrate import decode_versioned
 
 # The manifest holds the hashes of the files; this holds the manifest's.
 SEAL = "artifact.sha256"
 _TEMPORARY = ".tmp-"
 _STALE_S = 24 * 3600.0
+_KEY = re.compile(r"[A-Za-z0-9_][\w-]*")
 
 
 def artifact_folder(key: str) -> Path:
-    """Where the artifact ``key`` is, or would be."""
+    """Where the artifact ``key`` is, or would be. Raises CacheError for what is no key: records from elsewhere name them."""
+    if not _KEY.fullmatch(key):
+        raise CacheError(f"{key!r} is no key of an artifact", hint="the file that names it was altered; make it again")
     return cache_root() / "artifacts" / key
 
 
@@ -64,26 +69,36 @@ def adopt(folder: Path) -> tuple[Artifact, Path]:
         return work.commit(replace(artifact, key=key), replace=False)
 
 
-def keep_artifact(key: str, folder: Path) -> Path:
-    """A copy of the cached artifact ``key`` below ``folder``, whole or not at all; that copy's folder.
+def keep_artifact(key: str, folder: Path) -> tuple[Path, str]:
+    """A copy of the cached artifact ``key`` below ``folder``, whole or not at all; its folder, and its record's SHA-256, which
+    names it: another artifact of the same key (of another machine, another folder) has a place of its own.
 
     Raises CacheError, CacheTampered, NoSpace.
     """
     artifact, held = open_artifact(key)
-    final = folder / key
+    sha256 = sha256_file(held / MANIFEST)
+    final = kept_folder(folder, sha256)
     with full_disk_is_said(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if final.is_dir() and (final / MANIFEST).read_bytes() == (held / MANIFEST).read_bytes():
-            return final
+        if final.is_dir():
+            try:
+                _read(final)
+            except CacheTampered:
+                shutil.rmtree(final)
+            else:
+                return final, sha256
         with tempfile.TemporaryDirectory(dir=folder, prefix=_TEMPORARY) as work:
             fresh = Path(work, "new")
             fresh.mkdir()
             for name in (MANIFEST, SEAL, *(file.path for file in artifact.files)):
                 shutil.copyfile(held / name, fresh / name)
-            if final.exists():
-                final.rename(Path(work, "old"))
             fresh.rename(final)
-    return final
+    return final, sha256
+
+
+def kept_folder(folder: Path, manifest_sha256: str) -> Path:
+    """Where an artifact is kept below ``folder``, or would be, by its record's SHA-256."""
+    return folder / manifest_sha256[:32]
 
 
 @dataclass(frozen=True)
@@ -163,16 +178,24 @@ def _read(folder: Path, *, sealed: bool = True) -> Artifact:
         raise _tampered(folder, MANIFEST, "MODEL") from error
     if seal != sha256_bytes(manifest):
         raise _tampered(folder, MANIFEST, "MODEL")
-    artifact = decode(Artifact, manifest, path=str(folder / MANIFEST), hint="export it again with --rebuild")
+    artifact = decode_versioned(Artifact, manifest, path=str(folder / MANIFEST))
+    _require_own_files(artifact, folder / MANIFEST)
     for file in artifact.files:
-        if Path(file.path).name != file.path:
-            raise InvalidFile(
-                str(folder / MANIFEST), "$.files", f"{file.path} is no file of this folder", hint="export it again"
-            )
         path = folder / file.path
         if not path.is_file() or path.stat().st_size != file.size_bytes or sha256_file(path) != file.sha256:
             raise _tampered(folder, file.path, artifact.model.source)
     return artifact
+
+
+def _require_own_files(artifact: Artifact, manifest: Path) -> None:
+    """Raises InvalidFile where it names a file of another folder, or one that it does not hold to a hash."""
+    names = {file.path for file in artifact.files}
+    references = {name for row in (*artifact.reference_inputs, *artifact.reference_outputs) for name in row}
+    foreign = sorted({name for name in names if Path(name).name != name or name == ".."} | (references - names))
+    if foreign:
+        raise InvalidFile(
+            str(manifest), "$.files", f"{foreign[0]} is no file of this folder", hint="export the model again"
+        )
 
 
 def _tampered(folder: Path, name: str, model: str) -> CacheTampered:

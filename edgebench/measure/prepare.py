@@ -208,12 +208,14 @@ class _Preparation:
 
         request, bench = self.request, self.bench
         bench.keep()
+        # What is asked of a model that is built is not asked of one beside it that was made before.
+        made = self.model.kind == "artifact" and len(request.models) > 1
         artifact, folder = obtain(
             self.model,
             format=runtime.format,
             precision=self.precision,
-            weights=request.weights,
-            input_size=request.input_size,
+            weights=None if made else request.weights,
+            input_size=None if made else request.input_size,
             batch=request.batch,
             int8=self._int8(runtime),
             rebuild=request.rebuild,
@@ -230,7 +232,7 @@ class _Preparation:
             cores=request.cores,
             launcher=bench.launcher,
             device=bench.facts,
-            weights=request.weights,
+            weights=None if made else request.weights,
             emit=bench.emit,
         )
         subject = _subject(artifact, folder, runtime, request.threads, request.cores)

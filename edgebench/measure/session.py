@@ -40,6 +40,10 @@ from edgebench.records import (
 FAILURES_MAX = 3
 # Launches of each series by itself, at most, beside pairs that go on until their ratio is narrow.
 BESIDE_PAIRS = 10
+# A check whose last launches were all void, cooled and repeated as they were, is measured on a device that does not recover.
+VOID_MAX = 12
+# Launches of each by itself where memory alone would be a regression.
+MEMORY_LAUNCHES = 3
 # How often the pause between two sessions tells how long it still is.
 PAUSE_STEP_S = 5.0
 
@@ -93,10 +97,11 @@ class Session:
                     self._profile(index)
         except KeyboardInterrupt as stop:
             self._save(state="interrupted", ended_utc=self._at.clock.utc())
-            raise Interrupted(
-                "interrupted; every finished launch is saved",
-                hint=f"go on with: edgebench run --resume {self.record.run_id}",
-            ) from stop
+            hint = f"go on with: edgebench run --resume {self.record.run_id}"
+            if policy.budget is not None:
+                # A run that is resumed has no verdict.
+                hint = f"a check begins anew; its launches: edgebench show {self.record.run_id}"
+            raise Interrupted("interrupted; every finished launch is saved", hint=hint) from stop
         except Exception:
             self._save(state="interrupted", ended_utc=self._at.clock.utc())
             raise
@@ -122,11 +127,22 @@ class Session:
         cap = self._cap(lane)
         if used >= cap or len(mine) >= cap * (1.0 + policy.replace_at_most):
             return False
-        if len(mine) >= FAILURES_MAX and all(it.validity == "FAILED" for it in mine[-FAILURES_MAX:]):
+        if self._crashes(lane, number):
             return False
         if policy.budget is not None:
-            return not (self._judged_by(lane) and self._decided(policy.budget))
+            return not (self._judged_by(lane) and (self._decided(policy.budget) or self._given_up(number)))
         return used not in policy.looks or not self._narrow_enough(lane)
+
+    def _crashes(self, lane: _Lane, number: int) -> bool:
+        mine = [it for it in self._launches(lane) if it.kind != "profile" and it.session == number]
+        return len(mine) >= FAILURES_MAX and all(it.validity == "FAILED" for it in mine[-FAILURES_MAX:])
+
+    def _given_up(self, number: int) -> bool:
+        """Whether a check waits in vain: one of its two does not run, or nearly all its launches are void."""
+        judged = [lane for lane in self._lanes if self._judged_by(lane)]
+        launches = [it for lane in judged for it in self._launches(lane) if it.kind != "profile"]
+        void = [it for it in launches[-VOID_MAX:] if not it.used]
+        return any(self._crashes(lane, number) for lane in judged) or len(void) >= VOID_MAX
 
     def _cap(self, lane: _Lane) -> int:
         """Used launches of a lane, at most."""
@@ -135,7 +151,17 @@ class Session:
             # A narrow ratio is asked for then, and latencies take many times the launches for as narrow a one.
             in_turns = policy.ci_target is not None and any(pair.unpaired is None for pair in self.record.pairs)
             return min(policy.looks[-1], BESIDE_PAIRS) if in_turns and not lane.paired else policy.looks[-1]
-        return policy.looks[-1] + CONFIRM[-1] if self._judged_by(lane) else policy.solo_launches
+        if self._judged_by(lane):
+            return policy.looks[-1] + CONFIRM[-1]
+        return max(policy.solo_launches, MEMORY_LAUNCHES) if self._takes_more_memory() else policy.solo_launches
+
+    def _takes_more_memory(self) -> bool:
+        """Whether what the launches so far say of memory would be a regression: more of them have to say so."""
+        allowed = self.record.policy.memory_budget
+        peaks = [self._summary(index).memory_peak_bytes for index in (0, 1)]
+        return (
+            allowed is not None and bool(peaks[0] and peaks[1]) and (peaks[1] or 0) > (1.0 + allowed) * (peaks[0] or 0)
+        )
 
     def _judged_by(self, lane: _Lane) -> bool:
         """Whether a check's verdict rests on the launches of this lane."""

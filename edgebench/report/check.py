@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from edgebench.analyze.pairs import interference, log_ratios, pair_launches
 from edgebench.analyze.ratios import LogRatio
 from edgebench.analyze.stored import Unpaired, unpaired
+from edgebench.analyze.summary import PARITY_NOT_CHECKED, most_common_reasons
 from edgebench.analyze.verdict import ERROR_EACH_SIDE, agreed, conclude, first_decisive, fixed_look
 from edgebench.errors import NoValidMeasurement
 from edgebench.records import Checked, CheckResult, LayerChange, Result, RunRecord, Trace
@@ -19,7 +20,18 @@ from edgebench.report.results import identity_differences
 from edgebench.report.tables import milliseconds
 
 # Where one of these differs two latencies are of two things.
-_ALIKE = ("device_id", "runtime", "precision_stored", "precision_computed", "threads", "inputs", "power_mode", "clocks")
+_ALIKE = (
+    *(
+        "device_id",
+        "runtime",
+        "runtime_version",
+        "runtime_options",
+        "precision_stored",
+        "precision_computed",
+        "threads",
+    ),
+    *("cores", "inputs", "governor", "power_source", "power_mode", "clocks", "settings"),
+)
 # What tells two models, or two launches, apart by itself.
 _OWN = ("model", "model_source", "model_source_version", "weights", "weights_sha256", "reparameterized", "artifact")
 # Modules that grew the most, and by how much of the network at least.
@@ -43,17 +55,15 @@ def check_of(
 ) -> CheckResult:
     """The verdict of a run with a budget and one pair; ``results`` and ``traces`` are those of its two series.
 
-    Raises NoValidMeasurement where too few launches could be used for any look.
+    Raises NoValidMeasurement where not one launch could be used.
     """
     [pair], budget, looks = record.pairs, record.policy.budget, record.policy.looks
     if budget is None:
         raise ValueError(f"{record.run_id} is no check")
     logs = log_ratios(record, 0, traces, pair_traces)
+    design = "paired" if pair.unpaired is None else f"alternating: {pair.unpaired}"
     if len(logs) < looks[0]:
-        raise NoValidMeasurement(
-            f"{len(logs)} launches told a ratio, a verdict takes {looks[0]}",
-            hint=f"give it more time, or a quieter device; each launch: edgebench show {record.run_id} --launches",
-        )
+        return _undecided(record, len(logs), budget, design)
     ended, reasons = conclude(logs, budget, looks), []
     # Where it is not concluded it was out of time, or of replacements.
     decided = first_decisive(logs, budget, looks)
@@ -78,9 +88,30 @@ def check_of(
         bounds=(decided.low, decided.high),
         launches=decided.launches,
         confirmation_ratio=ended.confirmation.ratio if ended and ended.confirmation else None,
-        design="paired" if pair.unpaired is None else f"alternating: {pair.unpaired}",
+        design=design,
         reasons=tuple(reasons),
         layers=_grown(*results) if verdict == "regressed" else (),
+    )
+
+
+def _undecided(record: RunRecord, told: int, budget: float, design: str) -> CheckResult:
+    """Too few launches for any look: they were void, or there was no time for more."""
+    judged = record.pairs[0].launches or [it for series in record.series for it in series.launches]
+    causes = most_common_reasons(it.reasons for it in judged if not it.used)
+    said = f"{told} launches told a ratio, a verdict takes {record.policy.looks[0]}"
+    if not any(it.used or it.validity == "INVALID" for it in judged):
+        raise NoValidMeasurement(
+            f"{said}: {'; '.join(causes)}" if causes else said,
+            hint=f"each launch: edgebench show {record.run_id} --launches",
+        )
+    return CheckResult(
+        verdict="inconclusive",
+        budget=budget,
+        ratio=None,
+        bounds=None,
+        launches=told,
+        design=design,
+        reasons=(said, *causes),
     )
 
 
@@ -101,11 +132,11 @@ def check_of_stored(baseline: Result, candidate: Result, budget: float, why: str
         found = unpaired(baseline.launch_medians_ms, candidate.launch_medians_ms, budget)
         if found is None:
             reasons.append("one launch has no interval")
-    reasons += [
-        f"{each.label} is {each.verdict}: {'; '.join(each.reasons)}"
-        for each in (baseline, candidate)
-        if each.verdict != "VALID"
-    ]
+    for each in (baseline, candidate):
+        # What a file computes bears on no latency.
+        doubts = [reason for reason in each.reasons if not reason.startswith(PARITY_NOT_CHECKED)]
+        if each.verdict != "VALID" and doubts:
+            reasons.append(f"{each.label} is {each.verdict}: {'; '.join(doubts)}")
     verdict: Verdict = found.verdict if found and not reasons else "inconclusive"
     if found and verdict == "inconclusive" and not reasons:
         reasons.append("the interval holds the budget")
@@ -138,10 +169,11 @@ def with_other_budgets(
 ) -> CheckResult:
     """``check`` with memory and size held to their budgets, too: above one of them the candidate has *regressed*.
 
-    ``sizes`` are those of the two artifacts' files in bytes, where both are there.
+    ``sizes`` are those of the two artifacts' files in bytes, where both are there. Of unlike things no memory is compared.
     """
     baseline, candidate = results
-    memory = _by(candidate.memory_peak_bytes, baseline.memory_peak_bytes)
+    alike = not check.design.startswith("unpaired") or check.bounds is not None
+    memory = _by(candidate.memory_peak_bytes, baseline.memory_peak_bytes) if alike else None
     size = _by(sizes[1], sizes[0]) if sizes else None
     over = [
         f"{what} is {ratio:.3f} x, the budget is {1 + budget:g} x"
@@ -171,6 +203,9 @@ def _grown(baseline: Result, candidate: Result) -> tuple[LayerChange, ...]:
     for side, result in enumerate((baseline, candidate)):
         for layer in result.layers:
             times[layer.module, layer.op][side] += layer.ms
+    # Of another network, or one whose modules are called otherwise, every layer is new.
+    if not any(before and after for before, after in times.values()):
+        return ()
     least_ms = _LAYER_SHARE * sum(layer.ms for layer in baseline.layers)
     grown = sorted(times.items(), key=lambda item: item[1][0] - item[1][1])
     return tuple(
@@ -192,17 +227,29 @@ def check_lines(checked: Checked) -> list[str]:
         lines = [f"{check.verdict}{unpaired_word}: {candidate.label} cannot be held against {baseline.label}"]
     else:
         low, high = check.bounds
+        # Of memory or size alone a regression is not one of time.
+        of = (
+            ""
+            if check.verdict != "regressed" or low > 1.0 + check.budget
+            else f" ({check.reasons[0].partition(' is ')[0]})"
+        )
         lines = [
-            f"{check.verdict}{unpaired_word}: {candidate.label} takes {check.ratio:.4f} x {baseline.label} "
+            f"{check.verdict}{of}{unpaired_word}: {candidate.label} takes {check.ratio:.4f} x {baseline.label} "
             f"({low:.4f} to {high:.4f}), the budget is {1 + check.budget:g} x",
             f"by {check.launches} launches {_design_words(design, why)}; "
-            f"each side errs in at most {ERROR_EACH_SIDE:.0%} of checks{' of one session' if unpaired_word else ''}",
+            + (
+                "what differs between their two sessions is in it"
+                if unpaired_word
+                else f"each side errs in at most {ERROR_EACH_SIDE:.0%} of checks"
+            ),
         ]
     if check.confirmation_ratio is not None:
         lines.append(f"launches to confirm it: {check.confirmation_ratio:.4f} x")
     if check.memory_ratio is not None and baseline.memory_peak_bytes and candidate.memory_peak_bytes:
         peaks = [f"{each / 2**20:.1f}" for each in (baseline.memory_peak_bytes, candidate.memory_peak_bytes)]
         lines.append(f"memory: {' -> '.join(peaks)} MiB ({check.memory_ratio:.3f} x)")
+    else:
+        lines.append("memory: not known")
     if check.size_ratio is not None:
         lines.append(f"size of the files: {check.size_ratio:.3f} x")
     lines += [

@@ -21,9 +21,10 @@ def junit_xml(checked: Sequence[Checked]) -> bytes:
     suite = ElementTree.Element("testsuite", name="edgebench check", tests=str(len(checked)))
     counts = {"failures": 0, "errors": 0, "skipped": 0}
     for each in checked:
-        case = ElementTree.SubElement(suite, "testcase", classname=f"edgebench.{each.target}", name=each.name)
-        # A program's words may hold what XML cannot.
-        lines = ["".join(sign for sign in line if sign == "\t" or sign >= " ") for line in check_lines(each)]
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=f"edgebench.{_clean(each.target)}", name=_clean(each.name)
+        )
+        lines = [_clean(line) for line in check_lines(each)]
         text = "\n".join(lines)
         if each.check is None:
             counts["errors"] += 1
@@ -98,7 +99,7 @@ def ratios_svg(checked: Sequence[Checked]) -> str:
     ]
     for place, each in enumerate(checked):
         y = 24.0 + row * place
-        parts.append(f'<text x="8" y="{y + 4:g}" fill="#222222">{escape(_short(each.name))}</text>')
+        parts.append(f'<text x="8" y="{y + 4:g}" fill="#222222">{escape(_short(_clean(each.name)))}</text>')
         check = each.check
         if check is None or check.ratio is None or check.bounds is None:
             why = "failed" if check is None else _verdict(check)
@@ -111,7 +112,7 @@ def ratios_svg(checked: Sequence[Checked]) -> str:
             ' stroke-dasharray="3 2"/>',
             f'<line x1="{low_x:.1f}" x2="{high_x:.1f}" y1="{y:g}" y2="{y:g}" stroke="{colour}" stroke-width="3"/>',
             f'<circle cx="{x(check.ratio):.1f}" cy="{y:g}" r="4.5" fill="{colour}">'
-            f"<title>{escape(check_lines(each)[0])}</title></circle>",
+            f"<title>{escape(_clean(check_lines(each)[0]))}</title></circle>",
         ]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
@@ -134,6 +135,13 @@ def _cell(text: str) -> str:
 
 def _short(text: str, most: int = 34) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _clean(text: str) -> str:
+    """Without what XML cannot hold (XML 1.0, section 2.2): a program's words and file names may have anything in them."""
+    return "".join(
+        sign for sign in text if sign in "\t\n" or " " <= sign < "\ud800" or "\ue000" <= sign not in "\ufffe\uffff"
+    )
 
 
 def _command_value(text: str, *, of_property: bool = False) -> str:

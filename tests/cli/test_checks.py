@@ -128,16 +128,40 @@ def test_a_check_that_cannot_be_one_is_refused(here: Path, more: tuple[str, ...]
     assert status == 2 and words in error["message"]
 
 
+def test_a_check_of_unlike_shapes_is_refused(here: Path) -> None:
+    status, error = check(here, "main", "fast.onnx", "--input-size", "16")
+    assert status == 2 and "takes 1x3x32x32 and" in error["message"] and "--input-size" in error["hint"], error
+
+
+def test_a_single_check_that_fails_is_in_the_reports_too(here: Path) -> None:
+    (here / "broken.onnx").write_bytes(b"no network")
+    status, error = check(here, "main", "broken.onnx", "--junit", "broken.xml")
+    assert status == 1 and "broken.onnx" in error["message"]
+    suite = ElementTree.parse(here / "broken.xml").getroot()  # noqa: S314  (our own)
+    assert (suite.get("tests"), suite.get("errors")) == ("1", "1")
+
+
+def test_a_policy_names_its_sides_itself(here: Path) -> None:
+    (here / "one.yaml").write_text("checks: {a: {baseline: main, candidate: same.onnx}}")
+    done = edgebench(here, "check", "--policy", "one.yaml", "--candidate", "slow.onnx")
+    assert done.returncode == 2 and "a policy names its sides itself: --candidate" in done.stderr
+
+
+def test_a_part_of_a_runs_id_does_not_answer_for_a_model(here: Path) -> None:
+    status, error = check(here, "main", "-fast-")
+    assert status in (1, 2) and "checks" not in error
+
+
 def test_what_is_no_model_no_run_and_no_baseline_says_what_there_is(here: Path) -> None:
     status, error = check(here, "mainn", "slow.onnx")
     assert status == 1 and "'mainn'" in error["message"] and "no baseline either (main)" in error["hint"]
 
 
 POLICY = """
-defaults: {runtime: onnxruntime, gate: false, budget: 50%}
+defaults: {gate: false, unpaired: true, budget: 40%}
 checks:
-  alike: {baseline: main, candidate: same.onnx}
-  slower: {baseline: main, candidate: slow.onnx, size-budget: 50%}
+  alike: {baseline: main, candidate: same.onnx, unpaired: false, budget: 50%}
+  slower: {baseline: main, candidate: slow.onnx}
   broken: {baseline: main, candidate: broken.onnx}
 """
 
@@ -147,11 +171,17 @@ def test_a_policy_is_several_checks_with_reports_and_the_worst_exit_status(here:
     (here / "checks.yaml").write_text(POLICY)
     files = ("--junit", "out.xml", "--markdown", "out.md", "--svg", "out.svg")
     done = edgebench(
-        here, "check", "--policy", "checks.yaml", "--runs-dir", "checked", *files, "--annotations", timeout_s=300
+        *(here, "check", "--policy", "checks.yaml", "--runs-dir", "checked", "--runtime", "onnxruntime"),
+        *("--size-budget", "45%", "--annotations", *files),
+        timeout_s=300,
     )
     assert done.returncode == 3, done.stderr
     assert "alike (host)\npass" in done.stdout or "alike (host)\nimproved" in done.stdout
+    alike, slower = done.stdout.split("slower (host)")
+    assert "the budget is 1.5 x" in alike and "in turns in one process" in alike, "its own flags before the defaults"
+    assert "the budget is 1.4 x" in slower and "that alternate (--unpaired)" in slower
     assert "slower (host)\nregressed" in done.stdout and "broken (host)\nerror: " in done.stdout
+    assert "size is " in slower and "the budget is 1.45 x" in slower, "what the command line says holds for all"
     suite = ElementTree.parse(here / "out.xml").getroot()  # noqa: S314  (our own)
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "1")
     assert [line[:7] for line in done.stdout.splitlines() if line.startswith("::")] == ["::error", "::error"]
@@ -174,6 +204,9 @@ def test_a_policy_is_several_checks_with_reports_and_the_worst_exit_status(here:
             "$.checks.a.junit: is no flag of one check",
         ),
         ("checks: {a: {baseline: main, candidate: same.onnx, launches: 4}}", "$.checks.a: a check takes no launches"),
+        ("checks: {a: {baseline: main, candidate: same.onnx, gate: maybe}}", "$.checks.a.gate: 'maybe' is neither"),
+        ("checks: {a: {baseline: main, candidate: same.onnx, help: true}}", "$.checks.a.help: is no flag of one check"),
+        ("checks: {a: {baseline: main, candidate: same.onnx, target: no-such}}", "no target named 'no-such'"),
         ("checks: {}", "$.checks"),
         ("cheks: {a: {}}", "there is no such key"),
     ],

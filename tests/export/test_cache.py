@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from edgebench.errors import CacheError, CacheTampered, InvalidFile, NoSpace
-from edgebench.export.cache import adopt, artifact_folder, draft, find_artifact, keep_artifact, open_artifact
+from edgebench.export.cache import (
+    adopt,
+    artifact_folder,
+    draft,
+    find_artifact,
+    keep_artifact,
+    kept_folder,
+    open_artifact,
+)
 from edgebench.records import Artifact, Fidelity, ModelIdentity, TensorSpec, WeightsInfo
 
 
@@ -150,19 +158,24 @@ def test_a_cache_path_that_is_a_file_is_said_so(tmp_path: Path, monkeypatch: pyt
 
 def test_a_kept_artifact_is_whole_and_is_taken_again_from_where_it_lies(tmp_path: Path, root: Path) -> None:
     store("a", b"first")
-    kept = keep_artifact("a", tmp_path / "kept")
-    assert kept == tmp_path / "kept" / "a" and (kept / "model.onnx").read_bytes() == b"first"
-    assert keep_artifact("a", tmp_path / "kept") == kept, "twice is once"
+    kept, sha256 = keep_artifact("a", tmp_path / "kept")
+    assert kept == kept_folder(tmp_path / "kept", sha256) and (kept / "model.onnx").read_bytes() == b"first"
+    assert keep_artifact("a", tmp_path / "kept") == (kept, sha256), "twice is once"
     assert adopt(kept) == open_artifact("a"), "the cache made the very same"
     store("a", b"second", rebuild=True)
-    keep_artifact("a", tmp_path / "kept")
-    assert (kept / "model.onnx").read_bytes() == b"second", "what was exported anew under the key takes its place"
-    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["a"]
+    other, _ = keep_artifact("a", tmp_path / "kept")
+    assert (other / "model.onnx").read_bytes() == b"second" and (kept / "model.onnx").read_bytes() == b"first", (
+        "one key, two artifacts: another folder or machine made the other"
+    )
+    (kept / "model.onnx").write_bytes(b"tampered")
+    store("a", b"first", rebuild=True)
+    assert (keep_artifact("a", tmp_path / "kept")[0] / "model.onnx").read_bytes() == b"first", "kept anew it is mended"
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {kept.name, other.name}
 
 
 def test_an_artifact_from_elsewhere_does_not_answer_for_what_is_exported_here(tmp_path: Path, root: Path) -> None:
     store("a", b"theirs")
-    kept = keep_artifact("a", tmp_path / "kept")
+    kept, _ = keep_artifact("a", tmp_path / "kept")
     store("a", b"ours", rebuild=True)
     artifact, folder = adopt(kept)
     assert artifact.key != "a" and (folder / "model.onnx").read_bytes() == b"theirs"
@@ -174,7 +187,7 @@ def test_an_artifact_from_elsewhere_does_not_answer_for_what_is_exported_here(tm
 @pytest.mark.parametrize("name", ["model.onnx", "artifact.json", "artifact.sha256"])
 def test_a_changed_file_of_a_kept_artifact_is_found(tmp_path: Path, name: str) -> None:
     store("a")
-    path = keep_artifact("a", tmp_path / "kept") / name
+    path = keep_artifact("a", tmp_path / "kept")[0] / name
     data = bytearray(path.read_bytes())
     data[-3] ^= 1
     path.write_bytes(data)
@@ -182,12 +195,29 @@ def test_a_changed_file_of_a_kept_artifact_is_found(tmp_path: Path, name: str) -
         adopt(path.parent)
 
 
-@pytest.mark.parametrize("name", ["../model.onnx", "/etc/hostname"])
-def test_an_artifact_names_no_file_outside_of_its_folder(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('"path": "model.onnx"', '"path": "../model.onnx"', "no file of this folder"),
+        ('"path": "model.onnx"', '"path": "/etc/hostname"', "no file of this folder"),
+        ('"reference_inputs": []', '"reference_inputs": [["../../secret"]]', "no file of this folder"),
+        ('"schema": 1', '"schema": 7', "version 7 is newer"),
+    ],
+)
+def test_an_artifact_from_elsewhere_is_held_to_its_folder_and_its_version(
+    tmp_path: Path, old: str, new: str, problem: str
+) -> None:
     store("a")
-    kept = keep_artifact("a", tmp_path / "kept")
+    kept, _ = keep_artifact("a", tmp_path / "kept")
     manifest = (kept / "artifact.json").read_text()
-    (kept / "artifact.json").write_text(manifest.replace('"model.onnx"', f'"{name}"'))
+    assert old in manifest
+    (kept / "artifact.json").write_text(manifest.replace(old, new))
     (kept / "artifact.sha256").unlink()
-    with pytest.raises(InvalidFile, match="no file of this folder"):
+    with pytest.raises(InvalidFile, match=problem):
         adopt(kept)
+
+
+@pytest.mark.parametrize("key", ["..", "/etc", "a/b", ""])
+def test_what_is_no_key_names_no_folder(key: str) -> None:
+    with pytest.raises(CacheError, match="is no key"):
+        artifact_folder(key)

@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from edgebench.analyze.verdict import CONFIRM, LOOKS
-from edgebench.errors import Interrupted
+from edgebench.errors import Interrupted, LaunchFailed
 from edgebench.events import LaunchFinished
 from edgebench.measure.launching import Subject
-from edgebench.measure.session import BESIDE_PAIRS, Session
+from edgebench.measure.session import BESIDE_PAIRS, MEMORY_LAUNCHES, VOID_MAX, Session
 from edgebench.measure.store import RunStore
-from edgebench.records import Pair, Plan, RunPolicy, RunRecord, Trace
+from edgebench.records import EndRow, Pair, Plan, RunPolicy, RunRecord, Trace
 from tests.measure.fakes import record, subject, surroundings
 from tests.measure.traces import canaries, pair_trace, trace
 
@@ -168,3 +168,49 @@ def test_a_check_that_cannot_be_paired_goes_on_with_launches_that_alternate(tmp_
     run = Session(checked(CHECK, unpaired="two runtimes"), [named(0), named(1)], at).run()
     assert [len(series.launches) for series in run.series] == [6, 6]
     assert {plan.mode for plan in launcher.plans} == {"measure"}
+
+
+def test_a_check_on_a_device_that_never_recovers_gives_up(tmp_path: Path) -> None:
+    def throttled(plan: Plan) -> Trace:
+        hot = canaries(clock=1.5, throughput=1.5)
+        return pair_trace(5.0, 5.0, canary=hot) if plan.mode == "pair" else trace(canary=hot)
+
+    at, _, _ = surroundings(tmp_path, throttled)
+    run = Session(checked(CHECK), [named(0), named(1)], at).run()
+    assert len(run.pairs[0].launches) == VOID_MAX and {it.validity for it in run.pairs[0].launches} == {"INVALID"}
+    assert run.state == "complete"
+
+
+def test_a_baseline_is_not_launched_on_for_a_candidate_that_crashes(tmp_path: Path) -> None:
+    def answer(plan: Plan) -> Trace | BaseException:
+        return LaunchFailed("it crashed", hint="") if plan.artifacts[0].key == "artifact 1" else trace()
+
+    at, launcher, _ = surroundings(tmp_path, answer)  # type: ignore[arg-type]
+    run = Session(checked(CHECK, unpaired="two runtimes"), [named(0), named(1)], at).run()
+    assert [len(series.launches) for series in run.series] == [3, 3] and len(launcher.plans) == 6
+
+
+@pytest.mark.parametrize(("peaks_mib", "launches"), [((100, 105), 1), ((100, 130), MEMORY_LAUNCHES)])
+def test_more_launches_have_to_say_that_a_candidate_takes_more_memory(
+    tmp_path: Path, peaks_mib: tuple[int, int], launches: int
+) -> None:
+    def answer(plan: Plan) -> Trace:
+        if plan.mode == "pair":
+            return pair_trace(5.0, 5.0)
+        made = trace()
+        end = made.rows[-1]
+        assert isinstance(end, EndRow)
+        peak = peaks_mib[plan.artifacts[0].key == "artifact 1"] * 2**20
+        return Trace(rows=(*made.rows[:-1], msgspec.structs.replace(end, memory_peak_bytes=peak)))
+
+    at, _, _ = surroundings(tmp_path, answer)
+    policy = msgspec.structs.replace(CHECK, memory_budget=0.1)
+    run = Session(checked(policy), [named(0), named(1)], at).run()
+    assert [len(series.launches) for series in run.series] == [launches] * 2
+
+
+def test_an_interrupted_check_is_not_resumed_to_no_verdict(tmp_path: Path) -> None:
+    at, _, _ = surroundings(tmp_path, lambda plan: KeyboardInterrupt())  # type: ignore[arg-type, return-value]
+    with pytest.raises(Interrupted) as stop:
+        Session(checked(CHECK), [named(0), named(1)], at).run()
+    assert "a check begins anew" in stop.value.hint and "--resume" not in stop.value.hint

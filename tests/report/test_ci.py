@@ -33,7 +33,7 @@ def found(verdict: Verdict, *, name: str = "small", ratio: float | None = 1.05, 
 
 
 FAILED = Checked(
-    name="broken <1>",
+    name="broken <1>\x1b\ud800",
     baseline="main",
     candidate="net",
     target="pixel",
@@ -101,6 +101,10 @@ def test_the_picture_shows_each_ratio_between_its_bounds_beside_its_budget() -> 
     )
     assert one[0] == one[1] == second < budget[0] == budget[1] < bounds[0] < first < bounds[1] <= 720
     assert other_bounds[0] < second < other_bounds[1]
+
+
+def test_the_picture_bears_a_name_with_anything_in_it() -> None:
+    parsed(ratios_svg([FAILED, found("pass", name="\x1b<&\ud800")]))
 
 
 @pytest.mark.parametrize("checked", [[FAILED], [found("inconclusive", ratio=None)], []])
