@@ -212,16 +212,9 @@ def _from_file(name: str) -> ResolvedModel:
 
 def _from_artifact(folder: Path) -> ResolvedModel:
     manifest = folder / MANIFEST
-    artifact = decode_versioned(Artifact, manifest.read_bytes(), path=str(manifest))
-    return ResolvedModel(
-        name=artifact.model.name,
-        family=artifact.model.family,
-        build=str(folder),
-        kind="artifact",
-        source=artifact.model.source,
-        path=folder,
-        format=artifact.format,
-    )
+    made = decode_versioned(Artifact, manifest.read_bytes(), path=str(manifest))
+    name, family, source = made.model.name, made.model.family, made.model.source
+    return ResolvedModel(name, family, str(folder), "artifact", source, path=folder, format=made.format)
 
 
 def _yaml_files(kind: str, variable: str, folder: Path | None) -> list[Path]:

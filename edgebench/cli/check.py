@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from edgebench.catalog import read_yaml
+from edgebench.cli.asked import Asked, asked_from, of_policy
 from edgebench.cli.context import complete_models, json_option, print_json, stderr_console
 from edgebench.cli.measuring import bench_of, order_of, request_of, results_from, target_of
-from edgebench.cli.options import MeasuringFlags, Percentage, baselines_option, flags_given, measuring_options
+from edgebench.cli.options import MeasuringFlags, Percentage, baselines_option, measuring_options
 from edgebench.cli.progress import progress
 from edgebench.cli.sides import Side, side_of
 from edgebench.errors import (
@@ -23,37 +23,15 @@ from edgebench.errors import (
     EXIT_REGRESSION,
     EdgebenchError,
     Interrupted,
-    InvalidFile,
     UsageError,
 )
 from edgebench.files import write_atomic
 from edgebench.measure.measuring import measure_prepared
 from edgebench.measure.prepare import Prepared, prepare
-from edgebench.records import CheckDocument, Checked, CheckFailure, CheckPolicy, CheckResult, Result, RunPolicy
+from edgebench.records import CheckDocument, Checked, CheckFailure, CheckResult, Result, RunPolicy
 
-# What the verdict's own rule decides.
 # A device that always throttles would keep a check for hours at its gate; --max-time says otherwise.
 MAX_TIME_S = 1800.0
-_DECIDED = {each: f"--{each}" for each in ("launches", "ci", "sessions", "strict")} | {"builds": "--rebuilds"}
-# What is said of all checks of a policy, by the names of parameters.
-_WHERE = ("runs_dir", "baselines_dir")
-_NOT_OF_A_CHECK = ("policy", "as_json", "junit", "markdown", "svg", "annotations", *_WHERE)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One check as it is asked for; ``given`` are the flags that were not left to their defaults."""
-
-    name: str
-    baseline: str
-    candidate: str
-    budget: float
-    memory_budget: float
-    size_budget: float
-    unpaired: bool
-    flags: MeasuringFlags
-    baselines_dir: Path
-    given: frozenset[str]
 
 
 @click.command("check")
@@ -128,7 +106,7 @@ def command(
     6 too few launches could be used. A candidate that fails parity is not timed. Of several checks a regression counts first,
     then a failure, then what is inconclusive.
     """
-    asked = [_asked(ctx, "")] if policy is None else _of_policy(ctx, policy)
+    asked = [asked_from(ctx, "")] if policy is None else of_policy(ctx, policy)
     # Everything is named before anything is measured.
     for each in asked:
         _sides(each)
@@ -158,81 +136,6 @@ class _Failed(EdgebenchError):
         super().__init__(failure.message, hint=failure.hint)
         self.code = failure.code
         self.exit_status = failure.exit_status
-
-
-def _asked(
-    ctx: click.Context,
-    name: str,
-    where: str = "--baseline MODEL --candidate MODEL, or --policy FILE",
-    given: Sequence[str] | None = None,
-) -> Asked:
-    """One check from parsed flags, of which ``given`` are no defaults. Raises UsageError."""
-    given_here = flags_given() if given is None else set(given)
-    if clash := sorted(_DECIDED[each] for each in given_here & _DECIDED.keys()):
-        raise UsageError(f"a check takes no {', '.join(clash)}: its rule decides that", hint="leave them out")
-    values = ctx.params
-    if values["baseline"] is None or values["candidate"] is None:
-        raise UsageError("a check has a baseline and a candidate", hint=f"give {where}")
-    return Asked(
-        name=name or f"{values['candidate']} against {values['baseline']}",
-        flags=MeasuringFlags(**{field.name: values[field.name] for field in fields(MeasuringFlags)}),
-        given=frozenset(given_here),
-        **{name: values[name] for name in ("baseline", "candidate", "budget", "memory_budget", "size_budget")},
-        **{name: values[name] for name in ("unpaired", "baselines_dir")},
-    )
-
-
-def _of_policy(ctx: click.Context, path: Path) -> list[Asked]:
-    """The checks of a policy file: each is parsed as a command line of its own would be. Raises InvalidFile, UsageError."""
-    found = read_yaml(CheckPolicy, path)
-    options = [option for option in command.params if isinstance(option, click.Option)]
-    given = [
-        name
-        for name in ctx.params
-        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE and name not in _NOT_OF_A_CHECK
-    ]
-    if sides := sorted({"baseline", "candidate"}.intersection(given)):
-        raise UsageError(f"a policy names its sides itself: --{' and --'.join(sides)}", hint="leave one of the two out")
-    asked = []
-    for name, own in found.checks.items():
-        where = f"$.checks.{name}"
-        flags = {**found.defaults, **own}
-        words = [
-            word for key, value in flags.items() for word in _words(key, value, options, f"{path}", f"{where}.{key}")
-        ]
-        try:
-            with command.make_context(f"{ctx.info_name} {name}", words, parent=ctx) as own_ctx:
-                said = [
-                    each
-                    for each in own_ctx.params
-                    if own_ctx.get_parameter_source(each) is click.core.ParameterSource.COMMANDLINE
-                ]
-                # What the command line says holds where the policy says nothing.
-                common = [each for each in given if each not in said]
-                own_ctx.params.update({each: ctx.params[each] for each in (*common, *_WHERE)})
-                asked.append(_asked(own_ctx, name, where="baseline and candidate", given=(*said, *common)))
-        except click.ClickException as error:
-            hint = "its keys are flags of edgebench check, without the dashes"
-            raise InvalidFile(str(path), where, error.format_message(), hint=hint) from error
-        except UsageError as error:
-            raise InvalidFile(str(path), where, error.message, hint=error.hint) from error
-    return asked
-
-
-def _words(key: str, value: str | float | bool, options: Sequence[click.Option], path: str, where: str) -> list[str]:
-    """A key of a policy as words of a command line. Raises InvalidFile."""
-    flag = f"--{key}"
-    option = next((each for each in options if flag in (*each.opts, *each.secondary_opts)), None)
-    if key == "help" or (option is not None and option.name in _NOT_OF_A_CHECK):
-        raise InvalidFile(path, where, "is no flag of one check", hint="give it on the command line")
-    if option is None or not option.is_flag:
-        return [flag, str(value)]
-    if not isinstance(value, bool):
-        raise InvalidFile(path, where, f"{value!r} is neither true nor false", hint="write true or false")
-    wanted = value == (flag in option.opts)
-    if wanted:
-        return [option.opts[0]]
-    return [option.secondary_opts[0]] if option.secondary_opts else []
 
 
 def _sides(asked: Asked) -> tuple[Side, Side]:

@@ -17,9 +17,10 @@ from edgebench.cli.measuring import (
     status_of,
     this_command,
 )
-from edgebench.cli.options import MeasuringFlags, measuring_options
+from edgebench.cli.options import MeasuringFlags, measuring_options, sustained_option
 from edgebench.cli.progress import progress
 from edgebench.errors import UnknownName
+from edgebench.measure.pairing import Comparison
 from edgebench.records import ResultDocument, RunRecord
 from edgebench.report.tables import FORMATS
 
@@ -37,9 +38,16 @@ if TYPE_CHECKING:
 )
 @click.option("--format", "format_name", type=click.Choice(FORMATS), default="github", show_default=True)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write a Markdown page here.")
+@sustained_option
 @json_option
 def command(
-    names: tuple[str, ...], flags: MeasuringFlags, unpaired: bool, format_name: str, out: Path | None, as_json: bool
+    names: tuple[str, ...],
+    flags: MeasuringFlags,
+    unpaired: bool,
+    format_name: str,
+    out: Path | None,
+    sustained: float | None,
+    as_json: bool,
 ) -> int:
     """Rank models, or runs measured earlier, in one table. NAMES are all models or all runs.
 
@@ -56,9 +64,10 @@ def command(
     """
     from edgebench.files import write_atomic
     from edgebench.report.results import ranked
+    from edgebench.report.sustained import sustained_lines
     from edgebench.report.tables import comparison_document, comparison_table
 
-    runs = _stored(names, flags) or [_measured(names, flags, unpaired=unpaired)]
+    runs = _stored(names, flags) or [_measured(names, flags, unpaired=unpaired, sustained_s=sustained)]
     results = ranked([result for store, record in runs for result in results_from(store, record)])
     not_measured = tuple(failure for _, record in runs for failure in record.not_measured)
     if out is not None:
@@ -67,6 +76,8 @@ def command(
         print_json(ResultDocument(results=tuple(results), not_measured=not_measured))
     else:
         click.echo(comparison_table(results, format_name))
+        for line in sustained_lines(results) if format_name == "github" else ():
+            click.echo(line)
         print_failures(not_measured)
     return status_of(results, not_measured, strict=flags.strict)
 
@@ -90,11 +101,12 @@ def _stored(names: tuple[str, ...], flags: MeasuringFlags) -> list[Run] | None:
     return None
 
 
-def _measured(names: tuple[str, ...], flags: MeasuringFlags, *, unpaired: bool) -> Run:
+def _measured(names: tuple[str, ...], flags: MeasuringFlags, *, unpaired: bool, sustained_s: float | None) -> Run:
     from edgebench.measure.measuring import measure
 
     with progress() as emit, bench_of(names, flags, emit) as bench:
-        order = order_of(flags, profile=False, comparison="alternate" if unpaired else "in turns")
+        comparison: Comparison = "alternate" if unpaired else "in turns"
+        order = order_of(flags, profile=False, comparison=comparison, sustained_s=sustained_s)
         store, record = measure(request_of(names, flags, bench), order, bench)
     stderr_console().print(f"saved: {store.folder}", markup=False, soft_wrap=True)
     return store, record

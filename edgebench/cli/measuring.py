@@ -84,7 +84,9 @@ def request_of(models: tuple[str, ...], flags: MeasuringFlags, bench: Bench) -> 
     )
 
 
-def order_of(flags: MeasuringFlags, *, profile: bool, comparison: Comparison | None = None) -> Order:
+def order_of(
+    flags: MeasuringFlags, *, profile: bool, comparison: Comparison | None = None, sustained_s: float | None = None
+) -> Order:
     """How long to go on. Without --ci there is one look, at the cap, so that its interval pays for no other."""
     cap = flags.launches or (LOOKS[-1] if flags.ci else DEFAULT_LAUNCHES)
     return Order(
@@ -96,6 +98,7 @@ def order_of(flags: MeasuringFlags, *, profile: bool, comparison: Comparison | N
             sessions=flags.sessions,
             gate=flags.gate,
             profile=profile,
+            sustained_s=sustained_s,
         ),
         schedule=Schedule(),
         runs_dir=flags.runs_dir,
@@ -127,12 +130,13 @@ def print_results(
         return
     from edgebench.report.layers import layers_text
     from edgebench.report.panel import result_panel
+    from edgebench.report.sustained import sustained_lines
     from edgebench.report.tables import builds_lines
 
     console = stdout_console()
     for result in results:
         console.print(result_panel(result))
-    for text in builds_lines(results):
+    for text in (*builds_lines(results), *sustained_lines(results)):
         console.print(text, markup=False, soft_wrap=True)
     # A run that was to have no profile needs no line that says so.
     for result in results:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -28,6 +29,9 @@ class Duration(click.ParamType[float]):
 
     name = "duration"
 
+    def __init__(self, most_s: float = math.inf) -> None:
+        self._most_s = most_s
+
     def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Seconds, above zero."""
         if isinstance(value, float):
@@ -35,7 +39,10 @@ class Duration(click.ParamType[float]):
         found = _DURATION.fullmatch(value.strip())
         if found is None or float(found["value"]) <= 0:
             self.fail(f"{value!r} is no duration above zero; write 90s, 5m or 1h", param, ctx)
-        return float(found["value"]) * _SECONDS[found["unit"]]
+        seconds = float(found["value"]) * _SECONDS[found["unit"]]
+        if seconds > self._most_s:
+            self.fail(f"{value} is longer than {self._most_s / 60:.0f} minutes", param, ctx)
+        return seconds
 
 
 class Percentage(click.ParamType[float]):
@@ -193,6 +200,15 @@ def baselines_option(function: F) -> F:
         default=Path("reports") / "baselines",
         show_default=True,
         help="Where baselines are kept.",
+    )(function)
+
+
+def sustained_option(function: F) -> F:
+    """Whether the load is held, too, and how long."""
+    return click.option(
+        "--sustained",
+        type=Duration(most_s=3000.0),
+        help="Then hold the load for so long in one launch (10m): the first seconds against what is left at rest.",
     )(function)
 
 

@@ -6,7 +6,7 @@ import click
 
 from edgebench.cli.context import complete_models, json_option, stderr_console
 from edgebench.cli.measuring import bench_of, order_of, print_results, request_of, results_from, status_of
-from edgebench.cli.options import MeasuringFlags, depth_option, flags_given, measuring_options
+from edgebench.cli.options import MeasuringFlags, depth_option, flags_given, measuring_options, sustained_option
 from edgebench.cli.progress import progress
 from edgebench.errors import UsageError
 
@@ -23,6 +23,7 @@ RESUME_TAKES = {"resume", "runs_dir", "as_json", "depth", "strict", "wait", "ser
     show_default=True,
     help="Add a launch with per-layer timing after measuring.",
 )
+@sustained_option
 @click.option("--resume", metavar="RUN", help="Go on with an interrupted run: its id, part of it, or `last`.")
 @depth_option
 @json_option
@@ -30,6 +31,7 @@ def command(
     models: tuple[str, ...],
     flags: MeasuringFlags,
     profile: bool,
+    sustained: float | None,
     resume: str | None,
     depth: int | None,
     as_json: bool,
@@ -45,6 +47,7 @@ def command(
     edgebench run timm:convnext_atto --threads 2 --ci 1%
     edgebench run model.onnx --input-size 224 --json > result.json
     edgebench run mobileone --target pixel           a phone on USB or Wi-Fi (edgebench devices)
+    edgebench run mobileone --target pixel --sustained 10m
     edgebench run --resume last
 
     A median without VALID beside it has its reasons below it. Exit status: 0 ok (SUSPECT too; 6 with --strict), 1 something
@@ -71,7 +74,8 @@ def command(
                 record = go_on(store, bench)
         else:
             with bench_of(models, flags, emit) as bench:
-                store, record = measure(request_of(models, flags, bench), order_of(flags, profile=profile), bench)
+                order = order_of(flags, profile=profile, sustained_s=sustained)
+                store, record = measure(request_of(models, flags, bench), order, bench)
     results = results_from(store, record)
     print_results(results, record.not_measured, as_json=as_json, depth=depth)
     stderr_console().print(f"saved: {store.folder}", markup=False, soft_wrap=True)

@@ -63,6 +63,11 @@ class Surroundings:
     limits: Limits = DEFAULT_LIMITS
 
 
+LaunchKind = Literal["measure", "profile", "pair", "sustained"]
+# A launch has a minute; one that holds the load has that, and what loading and warming up take.
+DEADLINE_S, SUSTAINED_GRACE_S = 60.0, 30.0
+
+
 @dataclass(frozen=True)
 class Launched:
     """A judged launch and its trace, where it wrote one that can be read."""
@@ -76,7 +81,7 @@ def launch(
     at: Surroundings,
     schedule: Schedule,
     *,
-    kind: Literal["measure", "profile", "pair"],
+    kind: LaunchKind,
     lane: str,
     index: int,
     session: int,
@@ -110,7 +115,10 @@ def launch(
     else:
         if at.gate is not None:
             at.gate.heard(trace)
-        judgement = judge_profile(trace) if kind == "profile" else judge(trace, plan, at.reference, at.limits)
+        # A sustained launch is there to be throttled.
+        judgement = (
+            judge_profile(trace) if kind in ("profile", "sustained") else judge(trace, plan, at.reference, at.limits)
+        )
         if kind == "pair" and judgement.validity != "FAILED" and not tells_ratio(trace):
             judgement = Judgement("FAILED", ("the launch timed no whole turn",))
         judgement = judge_conditions(judgement, state, outcome.thermal, at.limits)
@@ -138,7 +146,7 @@ def _plan(
     subjects: Sequence[Subject],
     at: Surroundings,
     schedule: Schedule,
-    kind: Literal["measure", "profile", "pair"],
+    kind: LaunchKind,
     plan_id: str,
     folder: Path,
 ) -> Plan:
@@ -146,13 +154,14 @@ def _plan(
     subject = subjects[0]
     return Plan(
         plan_id=plan_id,
-        mode=kind,
+        mode="measure" if kind == "sustained" else kind,
         runtime=subject.runtime.name,
         artifacts=tuple(each.planned for each in subjects),
         options=dict(subject.options),
         threads=subject.threads,
         cores=subject.cores,
         schedule=schedule,
+        deadline_s=max(DEADLINE_S, schedule.measure_ms / 1e3 + SUSTAINED_GRACE_S),
         canary_library=at.canary_library,
         thermal_zones=dict(at.thermal_zones),
         work_dir=str(folder.resolve()),

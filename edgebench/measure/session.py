@@ -9,19 +9,17 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from edgebench.analyze.pairs import log_ratios, pair_launch
-from edgebench.analyze.ratios import LogRatio, ratio_of
-from edgebench.analyze.statistics import half_width, interval_error
-from edgebench.analyze.summary import launch_median_ms, summarize
-from edgebench.analyze.verdict import CONFIRM, conclude
+from edgebench.analyze.pairs import pair_launch
+from edgebench.analyze.summary import launch_median_ms
 from edgebench.errors import Interrupted
 from edgebench.events import LaunchFinished, LaunchStarted, Note, StageFinished, StageStarted, Waiting
 from edgebench.measure.launching import Launched, Subject, Surroundings, completed_identity, launch, with_conditions
+from edgebench.measure.meanwhile import told_meanwhile
+from edgebench.measure.stopping import Lane, Standing
 from edgebench.measure.validity import canary_ratios
 from edgebench.records import (
     CanaryReference,
@@ -31,32 +29,14 @@ from edgebench.records import (
     Pair,
     RunRecord,
     Series,
-    Summary,
     TelemetryRow,
     Trace,
 )
 
-# A series that fails this often in a row will not heal by being repeated.
-FAILURES_MAX = 3
-# Launches of each series by itself, at most, beside pairs that go on until their ratio is narrow.
-BESIDE_PAIRS = 10
-# A check whose last launches were all void, cooled and repeated as they were, is measured on a device that does not recover.
-VOID_MAX = 12
-# Launches of each by itself where memory alone would be a regression.
-MEMORY_LAUNCHES = 3
+# While a load is held.
+SUSTAINED_CANARY_MS, SUSTAINED_ITERATIONS_MAX = 5000, 100_000_000
 # How often the pause between two sessions tells how long it still is.
 PAUSE_STEP_S = 5.0
-
-
-@dataclass(frozen=True)
-class _Lane:
-    """What launches are dealt to: a series of the run, or a pair of two."""
-
-    index: int
-    paired: bool = False
-
-    def __str__(self) -> str:
-        return f"pair{self.index}" if self.paired else str(self.index)
 
 
 class Session:
@@ -73,8 +53,8 @@ class Session:
         self._order = random.Random(f"{record.run_id} {so_far}")  # noqa: S311
         self._traces: list[dict[int, Trace]] = [dict(at.store.traces(series)) for series in record.series]
         self._pair_traces: list[dict[int, Trace]] = [dict(at.store.traces(pair)) for pair in record.pairs]
-        alone = [_Lane(index) for index in range(len(record.series))]
-        paired = [_Lane(index, paired=True) for index, pair in enumerate(record.pairs) if pair.unpaired is None]
+        alone = [Lane(index) for index in range(len(record.series))]
+        paired = [Lane(index, paired=True) for index, pair in enumerate(record.pairs) if pair.unpaired is None]
         self._lanes = (*alone, *paired)
         self._deadline_s: float | None = None
 
@@ -92,7 +72,10 @@ class Session:
                 if number and not self._begun(number):
                     self._pause(number)
                 self._measure(number)
-            if policy.profile and (policy.budget is None or self._regressed(policy.budget)):
+            if policy.sustained_s is not None:
+                for index in range(len(self.record.series)):
+                    self._sustain(index, policy.sustained_s)
+            if policy.profile and (policy.budget is None or self._standing().regressed(policy.budget)):
                 for index in range(len(self.record.series)):
                     self._profile(index)
         except KeyboardInterrupt as stop:
@@ -109,7 +92,7 @@ class Session:
         return self.record
 
     def _measure(self, number: int) -> None:
-        while active := [lane for lane in self._lanes if self._wants_more(lane, number)]:
+        while active := [lane for lane in self._lanes if self._standing().wants_more(lane, number)]:
             self._order.shuffle(active)
             for lane in active:
                 if self._out_of_time():
@@ -117,89 +100,13 @@ class Session:
                     return
                 self._launch(lane, number)
 
-    def _launches(self, lane: _Lane) -> tuple[LaunchRecord, ...]:
-        return self.record.pairs[lane.index].launches if lane.paired else self.record.series[lane.index].launches
+    def _standing(self) -> Standing:
+        return Standing(self.record, self._traces, self._pair_traces, self._lanes)
 
-    def _wants_more(self, lane: _Lane, number: int) -> bool:
-        policy = self.record.policy
-        mine = [it for it in self._launches(lane) if it.kind != "profile" and it.session == number]
-        used = sum(it.used for it in mine)
-        cap = self._cap(lane)
-        if used >= cap or len(mine) >= cap * (1.0 + policy.replace_at_most):
-            return False
-        if self._crashes(lane, number):
-            return False
-        if policy.budget is not None:
-            return not (self._judged_by(lane) and (self._decided(policy.budget) or self._given_up(number)))
-        return used not in policy.looks or not self._narrow_enough(lane)
+    def _planned(self, lane: Lane) -> int:
+        return self._standing().cap(lane) * self.record.policy.sessions
 
-    def _crashes(self, lane: _Lane, number: int) -> bool:
-        mine = [it for it in self._launches(lane) if it.kind != "profile" and it.session == number]
-        return len(mine) >= FAILURES_MAX and all(it.validity == "FAILED" for it in mine[-FAILURES_MAX:])
-
-    def _given_up(self, number: int) -> bool:
-        """Whether a check waits in vain: one of its two does not run, or nearly all its launches are void."""
-        judged = [lane for lane in self._lanes if self._judged_by(lane)]
-        launches = [it for lane in judged for it in self._launches(lane) if it.kind != "profile"]
-        void = [it for it in launches[-VOID_MAX:] if not it.used]
-        return any(self._crashes(lane, number) for lane in judged) or len(void) >= VOID_MAX
-
-    def _cap(self, lane: _Lane) -> int:
-        """Used launches of a lane, at most."""
-        policy = self.record.policy
-        if policy.budget is None:
-            # A narrow ratio is asked for then, and latencies take many times the launches for as narrow a one.
-            in_turns = policy.ci_target is not None and any(pair.unpaired is None for pair in self.record.pairs)
-            return min(policy.looks[-1], BESIDE_PAIRS) if in_turns and not lane.paired else policy.looks[-1]
-        if self._judged_by(lane):
-            return policy.looks[-1] + CONFIRM[-1]
-        return max(policy.solo_launches, MEMORY_LAUNCHES) if self._takes_more_memory() else policy.solo_launches
-
-    def _takes_more_memory(self) -> bool:
-        """Whether what the launches so far say of memory would be a regression: more of them have to say so."""
-        allowed = self.record.policy.memory_budget
-        peaks = [self._summary(index).memory_peak_bytes for index in (0, 1)]
-        return (
-            allowed is not None and bool(peaks[0] and peaks[1]) and (peaks[1] or 0) > (1.0 + allowed) * (peaks[0] or 0)
-        )
-
-    def _judged_by(self, lane: _Lane) -> bool:
-        """Whether a check's verdict rests on the launches of this lane."""
-        return lane.paired or self.record.pairs[0].unpaired is not None
-
-    def _decided(self, budget: float) -> bool:
-        return conclude(self._told(0), budget, self.record.policy.looks) is not None
-
-    def _regressed(self, budget: float) -> bool:
-        """A check shows the layers of what got slower, and of nothing else: they decide nothing."""
-        ended = conclude(self._told(0), budget, self.record.policy.looks)
-        return ended is not None and ended.verdict == "regressed"
-
-    def _told(self, pair: int) -> list[LogRatio]:
-        return log_ratios(self.record, pair, self._traces, self._pair_traces[pair])
-
-    def _narrow_enough(self, lane: _Lane) -> bool:
-        target, interval = self.record.policy.ci_target, self._so_far(lane)[1]
-        return target is not None and interval is not None and half_width(interval) <= target
-
-    def _so_far(self, lane: _Lane) -> tuple[float | None, tuple[float, float] | None]:
-        """A series' median latency in ms, or a pair's ratio, with its interval."""
-        if not lane.paired:
-            summary = self._summary(lane.index)
-            return summary.median_ms, summary.ci95_ms
-        told = self._told(lane.index)
-        if not told:
-            return None, None
-        ratio = ratio_of(told, interval_error(self.record.policy.looks))
-        return ratio.ratio, ratio.ci
-
-    def _summary(self, index: int) -> Summary:
-        return summarize(self.record.series[index], self._traces[index], self.record.policy)
-
-    def _planned(self, lane: _Lane) -> int:
-        return self._cap(lane) * self.record.policy.sessions
-
-    def _launch(self, lane: _Lane, number: int) -> None:
+    def _launch(self, lane: Lane, number: int) -> None:
         pair = self.record.pairs[lane.index] if lane.paired else None
         label = self._label(lane)
         self._at.emit(LaunchStarted(label, self._used(lane) + 1, self._planned(lane)))
@@ -209,7 +116,7 @@ class Session:
             self.record.schedule,
             kind="measure" if pair is None else "pair",
             lane=str(lane),
-            index=len(self._launches(lane)),
+            index=len(self._standing().launches(lane)),
             session=number,
             gate_at_most_s=self._left_s(),
             for_ratio=pair is not None or self.record.policy.budget is not None,
@@ -221,7 +128,7 @@ class Session:
         else:
             self._keep_of_pair(lane.index, launched)
         record, trace = launched.record, launched.trace
-        running, interval = self._so_far(lane)
+        running, interval = self._standing().so_far(lane)
         self._at.emit(
             LaunchFinished(
                 series=label,
@@ -237,14 +144,14 @@ class Session:
             )
         )
 
-    def _label(self, lane: _Lane) -> str:
+    def _label(self, lane: Lane) -> str:
         if not lane.paired:
             return self.record.series[lane.index].label
         pair = self.record.pairs[lane.index]
         return f"{self.record.series[pair.second].label} by {self.record.series[pair.first].label}"
 
-    def _used(self, lane: _Lane) -> int:
-        return sum(it.used for it in self._launches(lane) if it.kind != "profile")
+    def _used(self, lane: Lane) -> int:
+        return sum(it.used for it in self._standing().launches(lane) if it.counts)
 
     def _swapped(self, pair: Pair) -> bool:
         """Whether the second is to be loaded first: drawn where both orders have as many used launches, else what there is less
@@ -252,6 +159,36 @@ class Session:
         orders = [launch.swapped for launch in pair.launches if launch.used]
         behind = orders.count(False) - orders.count(True)
         return self._order.random() < 0.5 if behind == 0 else behind > 0
+
+    def _sustain(self, index: int, seconds: float) -> None:
+        """One launch that holds the load from a cool start on; canaries are rare, as they are another load."""
+        series = self.record.series[index]
+        if any(it.kind == "sustained" and it.validity != "FAILED" for it in series.launches) or self._out_of_time():
+            return
+        self._at.emit(StageStarted("sustained", f"{series.label}, {seconds:.0f} s"))
+        schedule = replace(
+            self.record.schedule,
+            measure_ms=round(seconds * 1e3),
+            canary_every_ms=SUSTAINED_CANARY_MS,
+            iterations_max=SUSTAINED_ITERATIONS_MAX,
+            iterations_min=1,
+        )
+        with told_meanwhile(self._at.emit, f"{series.label} holds the load", seconds):
+            launched = launch(
+                self._subjects[index],
+                self._at,
+                schedule,
+                kind="sustained",
+                lane=str(index),
+                index=len(series.launches),
+                session=0,
+                gate_at_most_s=self._left_s(),
+            )
+        self._keep(index, launched)
+        if launched.record.used:
+            self._at.emit(StageFinished("sustained", series.label))
+        else:
+            self._at.emit(Note(f"the sustained launch failed: {'; '.join(launched.record.reasons)}"))
 
     def _profile(self, index: int) -> None:
         series, subject = self.record.series[index], self._subjects[index]
@@ -316,7 +253,7 @@ class Session:
         self._at.store.save(self.record)
 
     def _begun(self, number: int) -> bool:
-        return any(it.session == number for lane in self._lanes for it in self._launches(lane))
+        return any(it.session == number for lane in self._lanes for it in self._standing().launches(lane))
 
     def _pause(self, number: int) -> None:
         """Lets the gap between two sessions pass: what varies between sessions varies slowly."""

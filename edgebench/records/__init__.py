@@ -31,7 +31,7 @@ from edgebench.records.check import (
 from edgebench.records.device import DeviceFacts, DeviceState, Place, Reading, ThermalState
 from edgebench.records.explain import Cause, Explanation, Mechanism
 from edgebench.records.plan import Command, Plan, PlannedArtifact, Schedule, TensorFile
-from edgebench.records.result import Monitored, Result, ResultDocument, ResultLayer
+from edgebench.records.result import Monitored, Result, ResultDocument, ResultLayer, Sustained
 from edgebench.records.run import (
     CanaryReference,
     Identity,
@@ -123,6 +123,7 @@ __all__ = [
     "Sidecar",
     "SidecarNode",
     "Summary",
+    "Sustained",
     "TargetSpec",
     "TelemetryRow",
     "TensorFile",

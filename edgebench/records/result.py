@@ -45,6 +45,23 @@ class Monitored(Record, frozen=True, kw_only=True):
     rail: str | None = None
 
 
+class Sustained(Record, frozen=True, kw_only=True):
+    """A load that was held for ``duration_s``: latency in its first seconds (``burst_ms``), and at rest (``steady_ms``).
+
+    ``throttled_after_s`` is when it first left the burst's latency and stayed away, ``steady_from_s`` since when it was at
+    rest; null where it never was. ``levels_ms`` are the medians about each of ``seconds``, with the hottest reading there was.
+    """
+
+    duration_s: float
+    burst_ms: float
+    steady_ms: float | None
+    steady_from_s: float | None
+    throttled_after_s: float | None
+    seconds: tuple[float, ...]
+    levels_ms: tuple[float, ...]
+    hottest_c: tuple[float | None, ...]
+
+
 class Result(Record, frozen=True, kw_only=True):
     """One series of a run: a model on a runtime, its latency, how far that can be trusted, and where the time goes.
 
@@ -60,7 +77,7 @@ class Result(Record, frozen=True, kw_only=True):
     ``ratio`` is this latency by that of ``ratio_to``, the comparison's first, where they were compared in one run: the median
     over launches, or sessions. ``ratio_ci95`` is its interval; that any of a run leaves out 1 by mistake happens as seldom as
     with one alone (Holm 1979). ``design`` is *paired* where both were timed in turns in one process, else *alternating*, with
-    the reason.
+    the reason. ``sustained`` is of a launch of its own, where one was asked for; ``not_sustained`` why there is none then.
     """
 
     run_id: str
@@ -106,6 +123,8 @@ class Result(Record, frozen=True, kw_only=True):
     attributed_share: float | None = None
     layout_share: float | None = None
     published: tuple[PublishedFigure, ...] = ()
+    sustained: Sustained | None = None
+    not_sustained: str | None = None
     ratio: float | None = None
     ratio_ci95: tuple[float, float] | None = None
     ratio_to: str | None = None

@@ -83,7 +83,7 @@ class LaunchRecord(Record, frozen=True, kw_only=True):
     """
 
     index: int
-    kind: Literal["measure", "profile", "pair"]
+    kind: Literal["measure", "profile", "pair", "sustained"]
     session: int
     started_utc: str
     gate: str
@@ -94,6 +94,11 @@ class LaunchRecord(Record, frozen=True, kw_only=True):
     state: DeviceState = DeviceState()
     thermal: ThermalState = ThermalState()
     swapped: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is one of those that a run goes on with until there are enough."""
+        return self.kind in ("measure", "pair")
 
     @property
     def used(self) -> bool:
@@ -181,7 +186,7 @@ class RunPolicy(Record, frozen=True, kw_only=True):
 
     With a ``budget`` (.03 allows 3 %) the run is a check: it goes on until its pair is decided, and series that are timed in
     turns get ``solo_launches`` by themselves, for memory and the latency's size; three where the candidate's memory is above
-    its ``memory_budget`` by these.
+    its ``memory_budget`` by these. ``sustained_s`` is how long one launch of each series holds the load, after the others.
     """
 
     looks: tuple[int, ...] = (6, 10)
@@ -194,6 +199,7 @@ class RunPolicy(Record, frozen=True, kw_only=True):
     session_gap_s: float = 600.0
     gate: bool = True
     profile: bool = True
+    sustained_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     replace_at_most: float = 1.0
 
 

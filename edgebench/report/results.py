@@ -12,6 +12,7 @@ from edgebench.analyze.pairs import PairLaunch, interference, log_ratios, pair_l
 from edgebench.analyze.ratios import LogRatio, by_session, centre_of, holm_errors, ratio_of
 from edgebench.analyze.statistics import interval_error, ranks
 from edgebench.analyze.summary import DISCARDED_SHARE_MAX, SUSPECT_SHARE_MAX, most_common_reasons, summarize
+from edgebench.analyze.sustained import sustained_of
 from edgebench.analyze.telemetry import busy_gpu_mhz, sensors_share
 from edgebench.records import (
     CanaryRow,
@@ -25,6 +26,7 @@ from edgebench.records import (
     RunPolicy,
     RunRecord,
     Series,
+    Sustained,
     Trace,
 )
 from edgebench.report.layers import layer_documents
@@ -95,7 +97,9 @@ def _result(record: RunRecord, series: Series, traces: Mapping[int, Trace]) -> R
     summary = summarize(series, traces, record.policy)
     identity, profile = series.identity, series.profile
     start_sensor, start_c = _start_temperature(series)
-    used = [traces[launch.index] for launch in series.launches if launch.used and launch.index in traces]
+    counted = [launch for launch in series.launches if launch.counts and launch.used and launch.index in traces]
+    used = [traces[launch.index] for launch in counted]
+    held, not_held = _sustained(series, traces, record.policy)
     return Result(
         run_id=record.run_id,
         label=series.label,
@@ -140,6 +144,8 @@ def _result(record: RunRecord, series: Series, traces: Mapping[int, Trace]) -> R
         attributed_share=profile.attributed_share if profile else None,
         layout_share=profile.layout_share if profile else None,
         published=series.published,
+        sustained=held,
+        not_sustained=not_held,
         identity=identity,
     )
 
@@ -175,6 +181,20 @@ def _monitor(used: Sequence[Trace]) -> Monitored | None:
         power_mw=median(powers) if powers else None,
         rail=rail if powers else None,
     )
+
+
+def _sustained(series: Series, traces: Mapping[int, Trace], policy: RunPolicy) -> tuple[Sustained | None, str | None]:
+    """What the launch that held the load says, or why there is none where one was asked for."""
+    if policy.sustained_s is None:
+        return None, None
+    launches = [launch for launch in series.launches if launch.kind == "sustained"]
+    for launch in launches:
+        if launch.used and launch.index in traces:
+            try:
+                return sustained_of(traces[launch.index]), None
+            except ValueError as error:
+                return None, str(error)
+    return None, "; ".join(launches[-1].reasons) if launches else "there was no time left for it"
 
 
 def _telemetry_share(used: Sequence[Trace]) -> float | None:

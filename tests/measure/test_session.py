@@ -264,3 +264,23 @@ def test_progress_tells_what_the_canaries_said(tmp_path: Path) -> None:
     Session(record("a", policy=RunPolicy(looks=(1,), profile=False)), [subject()], at).run()
     (finished,) = [event for event in events if isinstance(event, LaunchFinished)]
     assert finished.device == "memory canary 1.20x"
+
+
+def test_the_load_is_held_in_a_launch_of_its_own_after_the_others(tmp_path: Path) -> None:
+    def answer(plan: Plan) -> Trace:
+        if plan.mode == "profile":
+            return layers_trace()
+        # Throttled, which is what it is there for.
+        return trace(canary=canaries(clock=2.0)) if plan.schedule.measure_ms == 600_000 else trace()
+
+    at, launcher, _ = surroundings(tmp_path, answer)
+    policy = RunPolicy(looks=(2,), sustained_s=600.0)
+    run = Session(record("a", "b", policy=policy), [subject(), subject()], at).run()
+    kinds = [[it.kind for it in series.launches] for series in run.series]
+    assert kinds == [["measure", "measure", "sustained", "profile"]] * 2
+    held = [plan for plan in launcher.plans if plan.schedule.measure_ms == 600_000]
+    assert len(held) == 2 and all(plan.mode == "measure" and plan.deadline_s == 630.0 for plan in held)
+    assert all(plan.deadline_s == 60.0 for plan in launcher.plans if plan not in held)
+    assert {it.validity for series in run.series for it in series.launches} == {"VALID"}
+    Session(run, [subject(), subject()], at).run()
+    assert sum(plan.schedule.measure_ms == 600_000 for plan in launcher.plans) == 2, "resumed it is not held twice"

@@ -14,7 +14,8 @@ from edgebench.analyze.verdict import CONFIRM, LOOKS
 from edgebench.errors import Interrupted, LaunchFailed
 from edgebench.events import LaunchFinished
 from edgebench.measure.launching import Subject
-from edgebench.measure.session import BESIDE_PAIRS, MEMORY_LAUNCHES, VOID_MAX, Session
+from edgebench.measure.session import Session
+from edgebench.measure.stopping import BESIDE_PAIRS, MEMORY_LAUNCHES, VOID_MAX
 from edgebench.measure.store import RunStore
 from edgebench.records import EndRow, Pair, Plan, RunPolicy, RunRecord, Trace
 from tests.measure.fakes import record, subject, surroundings

@@ -13,6 +13,7 @@ import msgspec
 from edgebench import records as r
 from edgebench.records.codec import encode
 from edgebench.records.schema import schema_file_name
+from tests.records.check_examples import EXPLANATION, baseline_of, check_of
 from tests.records.launch_examples import PLAN, TRACE
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -260,77 +261,21 @@ RESULT = r.ResultDocument(
             attributed_share=0.99,
             layout_share=0.01,
             published=(PUBLISHED,),
+            sustained=r.Sustained(
+                duration_s=20.0,
+                burst_ms=5.9,
+                steady_ms=8.0,
+                steady_from_s=9.0,
+                throttled_after_s=8.0,
+                seconds=(0.5, 1.5),
+                levels_ms=(5.9, 8.0),
+                hottest_c=(None, 45.5),
+            ),
             rank=1,
             identity=IDENTITY,
         ),
     ),
     not_measured=RUN.not_measured,
-)
-
-CHECK = r.CheckDocument(
-    checks=(
-        r.Checked(
-            name="s0",
-            baseline="main",
-            candidate="mobileone_s0",
-            target="host",
-            check=r.CheckResult(
-                verdict="regressed",
-                budget=0.03,
-                ratio=1.05,
-                bounds=(1.04, 1.06),
-                launches=6,
-                confirmation_ratio=1.05,
-                design="paired",
-                reasons=("memory is 1.200 x",),
-                notes=("runtime_version differs",),
-                memory_ratio=1.2,
-                memory_budget=0.1,
-                size_ratio=1.01,
-                size_budget=0.1,
-                layers=(r.LayerChange(module="stem", op="Conv", baseline_ms=1.0, candidate_ms=1.3),),
-            ),
-            results=RESULT.results,
-        ),
-        r.Checked(
-            name="s1",
-            baseline="main",
-            candidate="mobileone_s1",
-            target="pixel",
-            failure=r.CheckFailure(code="device_not_found", message="no phone", hint="plug it in", exit_status=5),
-        ),
-    )
-)
-
-BASELINE = r.Baseline(
-    name="main",
-    saved_utc="2026-11-22T17:00:00Z",
-    tool_version="0.1.0",
-    manifest_sha256="0" * 64,
-    result=RESULT.results[0],
-)
-
-EXPLANATION = r.Explanation(
-    first="s0 of one",
-    second="s0 of another",
-    first_ms=22.0,
-    second_ms=10.0,
-    ratio=0.45,
-    uncertainty=0.01,
-    mechanisms=(
-        r.Mechanism(
-            name="clock",
-            factor=0.46,
-            uncertainty=0.01,
-            known=True,
-            named=True,
-            evidence=("clock canary 0.460 x",),
-            causes=(r.Cause(name="heat", evidence="the first was at thermal status 3"),),
-        ),
-        r.Mechanism(name="residual", factor=0.98, uncertainty=0.02, known=True, named=False),
-    ),
-    unlike=("governor: a and b",),
-    told_by=("6 launches, all INVALID", "10 launches"),
 )
 
 DOCUMENTS: dict[str, msgspec.Struct] = {
@@ -339,9 +284,9 @@ DOCUMENTS: dict[str, msgspec.Struct] = {
     "artifact": ARTIFACT,
     "sidecar": SIDECAR,
     "result": RESULT,
-    "check": CHECK,
+    "check": check_of(RESULT.results),
     "explanation": EXPLANATION,
-    "baseline": BASELINE,
+    "baseline": baseline_of(RESULT.results[0]),
 }
 
 

@@ -1,0 +1,128 @@
+"""What a load that is held does to latency: the first seconds, when it slows down, and where it comes to rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import fmean, median
+
+from edgebench.records import IterationsRow, Sustained, TelemetryRow, Trace
+
+# One point a second, and no more of them than anyone looks at.
+POINTS_MAX = 1200
+# The burst is what the first seconds give: a phone's chip is warm after ten.
+BURST_S = 5.0
+# Slower than the burst by this much, for this long, is throttled; less is scatter.
+THROTTLED_BY, THROTTLED_FOR_S = 0.03, 5.0
+# It is at rest from where the two halves of what is left differ by no more, for at least this part of the time.
+LEVEL, REST_LEAST = 0.02, 0.2
+# A segment has at least so many points, and costs as much as the Bayesian information criterion says (Yao 1988).
+_SEGMENT_LEAST = 5
+
+
+def sustained_of(trace: Trace) -> Sustained:
+    """From the trace of one launch that held the load. Raises ValueError for one of under two bursts' length."""
+    times = _iterations(trace)
+    start_ns = times[0][0] if times else 0
+    duration_s = (times[-1][0] - start_ns) / 1e9 if times else 0.0
+    if duration_s < 2.0 * BURST_S:
+        raise ValueError(f"the load was held for {duration_s:.1f} s, less than twice a burst of {BURST_S:.0f} s")
+    step_s = max(1.0, duration_s / POINTS_MAX)
+    binned: dict[int, list[int]] = {}
+    for at_ns, ns in times:
+        binned.setdefault(int((at_ns - start_ns) / 1e9 / step_s), []).append(ns)
+    seconds = [(place + 0.5) * step_s for place in binned]
+    levels_ms = [median(values) / 1e6 for values in binned.values()]
+    burst_ms = median(ns for at_ns, ns in times if at_ns - start_ns < BURST_S * 1e9) / 1e6
+    rest = steady_from(levels_ms)
+    steady_ms = math.exp(fmean(math.log(ms) for ms in levels_ms[rest or 0 :])) if rest is not None else None
+    return Sustained(
+        duration_s=duration_s,
+        burst_ms=burst_ms,
+        steady_ms=steady_ms,
+        steady_from_s=seconds[rest] - step_s / 2.0 if rest is not None else None,
+        throttled_after_s=throttled_after(seconds, levels_ms, burst_ms, step_s),
+        seconds=tuple(seconds),
+        levels_ms=tuple(levels_ms),
+        hottest_c=tuple(_hottest_c(trace, start_ns, seconds, step_s)),
+    )
+
+
+def _iterations(trace: Trace) -> list[tuple[int, int]]:
+    """When each iteration began, as far as a block tells, and what it took, in ns."""
+    found = []
+    for row in trace.of(IterationsRow):
+        times = [sum(parts) for parts in zip(*row.stages.values(), strict=True)]
+        # Those that were dropped took about as long as the others.
+        at_ns = row.t_ns + row.dropped * round(median(times)) if times else row.t_ns
+        for ns in times:
+            found.append((at_ns, ns))
+            at_ns += ns
+    return found
+
+
+def _hottest_c(trace: Trace, start_ns: int, seconds: Sequence[float], step_s: float) -> list[float | None]:
+    """The hottest reading in each point's time, or the last one before it."""
+    rows = [row for row in trace.of(TelemetryRow) if row.temperature_c]
+    readings = [((row.t_ns - start_ns) / 1e9, max(row.temperature_c.values())) for row in rows]
+    found: list[float | None] = []
+    for second in seconds:
+        until = [celsius for at_s, celsius in readings if at_s < second + step_s / 2.0]
+        found.append(until[-1] if until else None)
+    return found
+
+
+def throttled_after(
+    seconds: Sequence[float], levels_ms: Sequence[float], burst_ms: float, step_s: float
+) -> float | None:
+    """When latency first left the burst's and stayed away; None where it never did."""
+    points = max(1, round(THROTTLED_FOR_S / step_s))
+    slow = [ms > burst_ms * (1.0 + THROTTLED_BY) for ms in levels_ms]
+    for place in range(len(slow) - points + 1):
+        window = slow[place : place + points]
+        # One quick second among slow ones does not make it quick.
+        if window[0] and sum(window) >= 0.8 * points:
+            return seconds[place] - step_s / 2.0
+    return None
+
+
+def steady_from(levels_ms: Sequence[float]) -> int | None:
+    """The first point from which it is at rest, up or down between two clocks as it may go; None where it never is."""
+    logs = [math.log(ms) for ms in levels_ms]
+    least = max(2 * _SEGMENT_LEAST, math.ceil(REST_LEAST * len(logs)))
+    for start in change_points(logs):
+        left = logs[start:]
+        half = len(left) // 2
+        if len(left) >= least and abs(fmean(left[:half]) - fmean(left[half:])) <= LEVEL:
+            return start
+    return None
+
+
+def change_points(values: Sequence[float]) -> list[int]:
+    """0, and where the mean of ``values`` changes.
+
+    By binary segmentation (Scott and Knott 1974, Biometrics 30), each split worth more than it costs.
+    """
+    sums, squares = [0.0], [0.0]
+    for value in values:
+        sums.append(sums[-1] + value)
+        squares.append(squares[-1] + value * value)
+
+    def cost(start: int, end: int) -> float:
+        total = sums[end] - sums[start]
+        return squares[end] - squares[start] - total * total / (end - start)
+
+    # The scatter by neighbours: steps and trends hardly raise it.
+    apart = sorted(abs(after - before) for before, after in pairwise(values))
+    scatter = apart[len(apart) // 2] / 0.954 if apart else 0.0
+    penalty = 2.0 * max(scatter, 1e-6) ** 2 * math.log(max(len(values), 2))
+    found, open_ = [0], [(0, len(values))]
+    while open_:
+        start, end = open_.pop()
+        places = range(start + _SEGMENT_LEAST, end - _SEGMENT_LEAST + 1)
+        best = min(places, key=lambda at: cost(start, at) + cost(at, end), default=None)
+        if best is not None and cost(start, end) - cost(start, best) - cost(best, end) > penalty:
+            found.append(best)
+            open_ += [(start, best), (best, end)]
+    return sorted(found)

@@ -1,0 +1,77 @@
+"""A load that was held, for people: the first seconds beside what is left of them at rest, and how it got there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from edgebench.records import Result, Sustained
+from edgebench.report.tables import milliseconds
+
+_BARS = "▁▂▃▄▅▆▇█"
+_WIDTH = 60
+# Two latencies of one launch each that are nearer than this are not told apart.
+_APART = 0.03
+
+
+def sustained_lines(results: Sequence[Result]) -> list[str]:
+    """Of each result that was held what it came to, drawn over time; then the ranks that the heat turned round."""
+    lines = []
+    for result in results:
+        if result.sustained is not None:
+            lines += [f"{result.label}, held for {result.sustained.duration_s:.0f} s: {_words(result.sustained)}"]
+            lines += _drawn(result.sustained)
+        elif result.not_sustained is not None:
+            lines.append(f"{result.label} was not held: {result.not_sustained}")
+    return [*lines, *turned_round(results)]
+
+
+def turned_round(results: Sequence[Result]) -> list[str]:
+    """Pairs of which the one that is faster in the first seconds is the slower one at rest."""
+    held = [
+        (each.label, each.sustained.burst_ms, each.sustained.steady_ms)
+        for each in results
+        if each.sustained is not None and each.sustained.steady_ms is not None
+    ]
+    lines = []
+    for one, other in combinations(held, 2):
+        quick, slow = sorted((one, other), key=lambda each: each[1])
+        if slow[1] > quick[1] * (1.0 + _APART) and quick[2] > slow[2] * (1.0 + _APART):
+            lines.append(
+                f"RANKS CHANGE: {quick[0]} is faster in the first seconds ({milliseconds(quick[1])} against"
+                f" {milliseconds(slow[1])} ms), {slow[0]} at rest ({milliseconds(slow[2])} against"
+                f" {milliseconds(quick[2])} ms)"
+            )
+    return lines
+
+
+def _words(held: Sustained) -> str:
+    burst = f"burst {milliseconds(held.burst_ms)} ms"
+    if held.steady_ms is None or held.steady_from_s is None:
+        return f"{burst}, never at rest: hold it for longer"
+    ratio = held.steady_ms / held.burst_ms
+    rest = f"at rest {milliseconds(held.steady_ms)} ms ({ratio:.2f} x) from {held.steady_from_s:.0f} s on"
+    if held.throttled_after_s is None:
+        return f"{burst}, {rest}, never throttled"
+    return f"{burst}, {rest}, throttled after {held.throttled_after_s:.0f} s"
+
+
+def _drawn(held: Sustained) -> list[str]:
+    """Latency over time as bars, and the hottest reading below where there are any."""
+    low, high = min(held.levels_ms), max(held.levels_ms)
+    lines = [f"  latency     {_bars(held.levels_ms)}  {milliseconds(low)} to {milliseconds(high)} ms"]
+    known = [celsius for celsius in held.hottest_c if celsius is not None]
+    if known:
+        lines.append(f"  temperature {_bars(known)}  {min(known):.0f} to {max(known):.0f} °C")
+    return lines
+
+
+def _bars(values: Sequence[float]) -> str:
+    """Means of up to ``_WIDTH`` equal parts, from the least to the most of them; all low where nothing changes."""
+    parts = min(_WIDTH, len(values))
+    cells = [values[len(values) * at // parts : len(values) * (at + 1) // parts] for at in range(parts)]
+    means = [sum(cell) / len(cell) for cell in cells]
+    low, high = min(means), max(means)
+    # What is within some per cent is level.
+    span = max(high - low, 0.02 * abs(high)) or 1.0
+    return "".join(_BARS[round((len(_BARS) - 1) * (mean - low) / span)] for mean in means)

@@ -1,0 +1,113 @@
+"""A held load: when it slows down and where it comes to rest, on levels whose truth is known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgebench.analyze.sustained import change_points, steady_from, sustained_of
+from edgebench.records import IterationsRow, TelemetryRow, Trace
+
+MS = 1_000_000
+
+
+def held(levels_ms: list[float], *, noise: float = 0.01, celsius: list[float] | None = None) -> Trace:
+    """A second of iterations at each level, a block a second; a reading a second where there are any."""
+    order = np.random.default_rng(1)
+    rows: list[object] = []
+    for second, level in enumerate(levels_ms):
+        count = max(1, round(1000 / level))
+        times = tuple(round(level * MS * math.exp(order.normal(0.0, noise))) for _ in range(count))
+        start = second * 1000 * MS
+        rows.append(IterationsRow(artifact=0, t_ns=start, stages={"net": times}, cores=(1,) * count, dropped=0))
+        if celsius:
+            rows.append(
+                TelemetryRow(
+                    t_ns=start,
+                    frequency_khz={},
+                    temperature_c={"cpu": celsius[second], "skin": 20.0},
+                    steal_ms=None,
+                    involuntary_switches=None,
+                    major_faults=None,
+                    cpu_time_ns=None,
+                )
+            )
+    return Trace(rows=tuple(rows))  # type: ignore[arg-type]
+
+
+def test_a_step_of_the_clock_is_found_where_it_is() -> None:
+    found = sustained_of(held([6.0] * 40 + [9.0] * 80, celsius=[30.0 + at / 4 for at in range(120)]))
+    assert found.burst_ms == pytest.approx(6.0, rel=0.01) and found.steady_ms == pytest.approx(9.0, rel=0.01)
+    assert found.throttled_after_s == pytest.approx(40.0, abs=1.0) and found.steady_from_s == pytest.approx(
+        40.0, abs=1.0
+    )
+    assert found.duration_s == pytest.approx(120.0, abs=1.0) and len(found.levels_ms) == len(found.seconds) == 120
+    assert found.hottest_c[0] == 30.0 and found.hottest_c[-1] == pytest.approx(59.75)
+
+
+def test_what_never_slows_down_is_at_rest_from_the_start() -> None:
+    found = sustained_of(held([6.0] * 60))
+    assert (found.throttled_after_s, found.steady_from_s) == (None, 0.0)
+    assert found.steady_ms == pytest.approx(found.burst_ms, rel=0.01)
+
+
+def test_a_staircase_comes_to_rest_on_its_last_step() -> None:
+    found = sustained_of(held([6.0] * 30 + [7.0] * 30 + [8.0] * 30 + [9.0] * 60))
+    assert found.throttled_after_s == pytest.approx(30.0, abs=1.0)
+    assert found.steady_from_s == pytest.approx(90.0, abs=1.0) and found.steady_ms == pytest.approx(9.0, rel=0.01)
+
+
+def test_what_goes_up_and_down_between_two_clocks_is_at_rest_on_their_mean() -> None:
+    found = sustained_of(held([6.0] * 30 + ([8.0] * 5 + [10.0] * 5) * 12))
+    assert found.steady_from_s == pytest.approx(30.0, abs=12.0)
+    assert found.steady_ms == pytest.approx(math.sqrt(80.0), rel=0.03)
+
+
+def test_what_still_gets_slower_at_the_end_is_not_at_rest() -> None:
+    found = sustained_of(held([6.0 * 1.01**at for at in range(100)]))
+    assert found.steady_ms is None and found.steady_from_s is None
+    assert found.throttled_after_s is not None and found.throttled_after_s < 10.0
+
+
+def test_a_second_that_was_disturbed_is_no_throttling() -> None:
+    levels = [6.0] * 60
+    levels[20] = levels[40] = 12.0
+    found = sustained_of(held(levels))
+    assert found.throttled_after_s is None and found.steady_from_s == 0.0
+
+
+def test_a_load_that_was_hardly_held_says_so() -> None:
+    with pytest.raises(ValueError, match=r"held for 8\.0 s, less than twice a burst of 5 s"):
+        sustained_of(held([6.0] * 8))
+    with pytest.raises(ValueError, match=r"held for 0\.0 s"):
+        sustained_of(Trace(rows=()))
+
+
+def test_iterations_that_were_dropped_took_their_time() -> None:
+    def block(start_s: int, dropped: int) -> IterationsRow:
+        times = (1000 * MS,) * 10
+        return IterationsRow(
+            artifact=0, t_ns=start_s * 1000 * MS, stages={"net": times}, cores=(1,) * 10, dropped=dropped
+        )
+
+    assert sustained_of(Trace(rows=(block(0, 0), block(10, 5)))).duration_s == pytest.approx(24.0)
+
+
+@given(st.integers(10, 60), st.integers(30, 80), st.floats(1.1, 3.0))
+def test_a_change_is_placed_where_it_was_made(before: int, after: int, ratio: float) -> None:
+    order = np.random.default_rng(before * 100 + after)
+    logs = [math.log(6.0) + order.normal(0.0, 0.01) for _ in range(before)]
+    logs += [math.log(6.0 * ratio) + order.normal(0.0, 0.01) for _ in range(after)]
+    assert any(abs(place - before) <= 1 for place in change_points(logs))
+    found = steady_from([math.exp(log) for log in logs])
+    assert found is not None and abs(found - before) <= 2
+
+
+def test_scatter_alone_changes_nothing() -> None:
+    order = np.random.default_rng(2)
+    found = [change_points(list(order.normal(0.0, 0.02, 120))) for _ in range(50)]
+    assert sum(len(each) > 1 for each in found) <= 15
