@@ -269,7 +269,7 @@ def test_progress_tells_what_the_canaries_said(tmp_path: Path) -> None:
 def test_the_load_is_held_in_a_launch_of_its_own_after_the_others(tmp_path: Path) -> None:
     def answer(plan: Plan) -> Trace:
         if plan.mode == "profile":
-            return layers_trace()
+            return layers_trace(plan)
         # Throttled, which is what it is there for.
         return trace(canary=canaries(clock=2.0)) if plan.schedule.measure_ms == 600_000 else trace()
 
