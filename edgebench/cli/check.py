@@ -23,12 +23,15 @@ from edgebench.errors import (
     EXIT_REGRESSION,
     EdgebenchError,
     Interrupted,
+    InvalidFile,
+    UnknownName,
     UsageError,
 )
 from edgebench.files import write_atomic
 from edgebench.measure.measuring import measure_prepared
 from edgebench.measure.prepare import Prepared, prepare
 from edgebench.records import CheckDocument, Checked, CheckFailure, CheckResult, Result, RunPolicy
+from edgebench.runtime.onnxruntime import PROVIDERS
 
 # A device that always throttles would keep a check for hours at its gate; --max-time says otherwise.
 MAX_TIME_S = 1800.0
@@ -109,8 +112,13 @@ def command(
     asked = [asked_from(ctx, "")] if policy is None else of_policy(ctx, policy)
     # Everything is named before anything is measured.
     for each in asked:
-        _sides(each)
-        target_of(each.flags.target, each.flags.serial)
+        try:
+            _sides(each)
+            target_of(each.flags.target, each.flags.serial)
+        except UnknownName as error:
+            if policy is None:
+                raise
+            raise InvalidFile(str(policy), f"$.checks.{each.name}", error.message, hint=error.hint) from error
     checked: list[Checked] = []
     try:
         for each in asked:
@@ -201,11 +209,16 @@ def _as_measured_before(asked: Asked, stored: Result | None) -> MeasuringFlags:
     flags = asked.flags
     if stored is None:
         return flags
+    options = stored.identity.runtime_options if flags.runtimes in (None, (stored.runtime,)) else {}
+    provider = next((name for name, own in PROVIDERS.items() if own == options.get("provider")), None)
+    dla = options.get("dla")
     return replace(
         flags,
         runtimes=flags.runtimes or (stored.runtime,),
         threads=flags.threads or stored.threads,
         precisions=flags.precisions if "precisions" in asked.given else (stored.precision,),
+        provider=flags.provider or provider,
+        dla=dla if flags.dla is None and isinstance(dla, int) else flags.dla,
     )
 
 
