@@ -79,17 +79,18 @@ def log_ratios(
         used = _used(pair.launches, pair_traces)
         told = pair_launches(pair, pair_traces)
         return [LogRatio(it.log_ratio, it.swapped, launch.session) for launch, it in zip(used, told, strict=True)]
-    # One was dealt to each in a round: those of one number are of about the same time.
-    seconds = {launch.index: launch for launch in _used(record.series[pair.second].launches, traces[pair.second])}
+    # One was dealt to each in a round, unless one of them had enough, or it was cut short.
+    seconds = {launch.round: launch for launch in _used(record.series[pair.second].launches, traces[pair.second])}
+
+    def median_ms(place: int, launch: LaunchRecord) -> float:
+        return launch_median_ms(traces[place][launch.index])
+
     return [
         LogRatio(
-            math.log(
-                launch_median_ms(traces[pair.second][first.index]) / launch_median_ms(traces[pair.first][first.index])
-            ),
-            session=first.session,
+            math.log(median_ms(pair.second, seconds[first.round]) / median_ms(pair.first, first)), session=first.session
         )
         for first in _used(record.series[pair.first].launches, traces[pair.first])
-        if first.index in seconds and seconds[first.index].session == first.session
+        if first.round in seconds and seconds[first.round].session == first.session
     ]
 
 

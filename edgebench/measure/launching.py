@@ -86,6 +86,7 @@ def launch(
     index: int,
     session: int,
     gate_at_most_s: float | None = None,
+    dealt: int = 0,
     for_ratio: bool = False,
     second: Subject | None = None,
     swapped: bool = False,
@@ -93,8 +94,8 @@ def launch(
     """Builds what it loads, waits at the gate, launches, judges. A launch that fails is returned as FAILED, not raised.
 
     ``lane`` is the series' number, or the pair's name; a pair has a ``second`` subject, which is loaded first where it is
-    ``swapped``. ``for_ratio`` where no latency is asked of it (Gate.wait). Raises what is no matter of one launch: an engine
-    that cannot be built, a lost device, a full disk, a missing runtime.
+    ``swapped``. ``dealt`` is its round, ``for_ratio`` where no latency is asked of it (Gate.wait). Raises what is no matter of
+    one launch: an engine that cannot be built, a lost device, a full disk, a missing runtime.
     """
     folder = at.store.launch_folder(lane, index)
     subjects = [subject] if second is None else [second, subject] if swapped else [subject, second]
@@ -137,6 +138,7 @@ def launch(
         reasons=judgement.reasons,
         state=state,
         thermal=outcome.thermal,
+        round=dealt,
         swapped=swapped,
     )
     return Launched(record, trace)

@@ -94,11 +94,12 @@ class Session:
     def _measure(self, number: int) -> None:
         while active := [lane for lane in self._lanes if self._standing().wants_more(lane, number)]:
             self._order.shuffle(active)
+            dealt = 1 + max((it.round for lane in self._lanes for it in self._standing().launches(lane)), default=-1)
             for lane in active:
                 if self._out_of_time():
                     self._at.emit(Note("--max-time is over: stopping with what was measured"))
                     return
-                self._launch(lane, number)
+                self._launch(lane, number, dealt)
 
     def _standing(self) -> Standing:
         return Standing(self.record, self._traces, self._pair_traces, self._lanes)
@@ -106,7 +107,7 @@ class Session:
     def _planned(self, lane: Lane) -> int:
         return self._standing().cap(lane) * self.record.policy.sessions
 
-    def _launch(self, lane: Lane, number: int) -> None:
+    def _launch(self, lane: Lane, number: int, dealt: int) -> None:
         pair = self.record.pairs[lane.index] if lane.paired else None
         label = self._label(lane)
         self._at.emit(LaunchStarted(label, self._used(lane) + 1, self._planned(lane)))
@@ -119,6 +120,7 @@ class Session:
             index=len(self._standing().launches(lane)),
             session=number,
             gate_at_most_s=self._left_s(),
+            dealt=dealt,
             for_ratio=pair is not None or self.record.policy.budget is not None,
             second=None if pair is None else self._subjects[pair.second],
             swapped=pair is not None and self._swapped(pair),

@@ -78,7 +78,8 @@ class LaunchRecord(Record, frozen=True, kw_only=True):
     """One launch of a series. ``trace`` is relative to the run's folder; a FAILED launch may have none.
 
     ``gate`` says how the gate ended. ``used`` is false for INVALID and FAILED launches, which are kept and shown. ``state``
-    and ``thermal`` are what the device said just before it. ``swapped`` is a pair's launch that loaded the second artifact
+    and ``thermal`` are what the device said just before it. ``round`` counts the times that launches were dealt: those of one
+    round are of about the same time. ``swapped`` is a pair's launch that loaded the second artifact
     first: the order is drawn anew each time.
     """
 
@@ -93,6 +94,7 @@ class LaunchRecord(Record, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     state: DeviceState = DeviceState()
     thermal: ThermalState = ThermalState()
+    round: int = 0
     swapped: bool = False
 
     @property

@@ -101,6 +101,8 @@ def test_a_resumed_comparison_measures_only_what_its_pairs_lack(tmp_path: Path) 
         Session(compared("a", "b"), [named(0), named(1)], at).run()
     run = Session(RunStore(tmp_path).load(), [named(0), named(1)], at).run()
     assert [launch.index for launch in run.pairs[0].launches] == [0, 1, 2, 3, 4, 5]
+    # Cut short in a round, it goes on with the next: those of one round are of about the same time.
+    assert max(launch.round for series in run.series for launch in series.launches) == 6
     assert len(launcher.plans) == 19, "18 launches, and the one that was interrupted"
 
 
@@ -169,6 +171,7 @@ def test_a_check_that_cannot_be_paired_goes_on_with_launches_that_alternate(tmp_
     run = Session(checked(CHECK, unpaired="two runtimes"), [named(0), named(1)], at).run()
     assert [len(series.launches) for series in run.series] == [6, 6]
     assert {plan.mode for plan in launcher.plans} == {"measure"}
+    assert all([launch.round for launch in series.launches] == [0, 1, 2, 3, 4, 5] for series in run.series)
 
 
 def test_a_check_on_a_device_that_never_recovers_gives_up(tmp_path: Path) -> None:

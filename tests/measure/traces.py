@@ -150,5 +150,6 @@ def launch_record(index: int, **changes: Any) -> LaunchRecord:
         "trace": None,
         "validity": "VALID",
         "reasons": (),
+        "round": index,
     }
     return LaunchRecord(index=index, **(values | changes))
