@@ -193,7 +193,7 @@ def _checked(asked: Asked) -> Checked:
         check, results, sizes = _measured(asked, flags, sides)
     else:
         check, results, sizes = _of_numbers(asked, flags, sides)
-    check = with_other_budgets(check, results, sizes, Budgets(asked.budget, asked.memory_budget, asked.size_budget))
+    check = with_other_budgets(check, results, sizes, Budgets(asked.memory_budget, asked.size_budget))
     return Checked(
         name=asked.name,
         baseline=asked.baseline,

@@ -14,7 +14,7 @@ from edgebench.analyze.stored import Unpaired, unpaired
 from edgebench.analyze.summary import PARITY_NOT_CHECKED, most_common_reasons
 from edgebench.analyze.verdict import ERROR_EACH_SIDE, agreed, conclude, first_decisive, fixed_look
 from edgebench.errors import NoValidMeasurement
-from edgebench.records import Checked, CheckResult, LayerChange, Result, RunRecord, Trace
+from edgebench.records import Checked, CheckResult, LaunchRecord, LayerChange, Result, RunRecord, Trace
 from edgebench.records.check import Verdict
 from edgebench.report.results import identity_differences
 from edgebench.report.tables import milliseconds
@@ -40,9 +40,8 @@ _LAYERS_SHOWN, _LAYER_SHARE = 5, 0.002
 
 @dataclass(frozen=True)
 class Budgets:
-    """How much more a candidate may take: of time, of memory at its peak, of its files' size (.03 allows 3 %)."""
+    """How much more than time a candidate may take: memory at its peak, its files' size (.1 allows 10 %)."""
 
-    time: float
     memory: float
     size: float
 
@@ -72,6 +71,8 @@ def check_of(
         reasons.append(f"it ended before the confirmation: {len(logs) - decided.launches} of its launches")
     elif ended is None or (verdict == "inconclusive" and not ended.confirmation):
         reasons.append(f"after {decided.launches} launches the interval still holds the budget")
+    if ended is None:
+        reasons += most_common_reasons(it.reasons for it in _judged(record) if not it.used)
     if ended and ended.confirmation and verdict == "inconclusive":
         again = ended.confirmation
         reasons.append(f"{again.launches} launches to confirm it tell {again.ratio:.4f} x, which the budget allows")
@@ -96,7 +97,7 @@ def check_of(
 
 def _undecided(record: RunRecord, told: int, budget: float, design: str) -> CheckResult:
     """Too few launches for any look: they were void, or there was no time for more."""
-    judged = record.pairs[0].launches or [it for series in record.series for it in series.launches]
+    judged = _judged(record)
     causes = most_common_reasons(it.reasons for it in judged if not it.used)
     said = f"{told} launches told a ratio, a verdict takes {record.policy.looks[0]}"
     if not any(it.used or it.validity == "INVALID" for it in judged):
@@ -113,6 +114,14 @@ def _undecided(record: RunRecord, told: int, budget: float, design: str) -> Chec
         design=design,
         reasons=(said, *causes),
     )
+
+
+def _judged(record: RunRecord) -> list[LaunchRecord]:
+    """The launches that a verdict rests on."""
+    [pair] = record.pairs
+    if pair.unpaired is None:
+        return list(pair.launches)
+    return [it for series in record.series for it in series.launches if it.counts]
 
 
 def check_of_stored(baseline: Result, candidate: Result, budget: float, why: str) -> CheckResult:

@@ -38,7 +38,7 @@ def test_a_candidate_that_is_alike_passes_with_its_figures():
     check = checked(CALM)
     assert (check.verdict, check.launches, check.reasons, check.design) == ("pass", 6, (), "paired")
     assert check.bounds is not None and check.bounds[0] < 1 < check.bounds[1] < 1.03
-    check = with_other_budgets(check, (OLD, NEW), (1000, 1010), Budgets(0.03, 0.11, 0.1))
+    check = with_other_budgets(check, (OLD, NEW), (1000, 1010), Budgets(0.11, 0.1))
     assert check.memory_ratio == pytest.approx(1.1) and check.size_ratio == pytest.approx(1.01)
     lines = told(check)
     assert (
@@ -107,8 +107,8 @@ def test_too_few_launches_are_inconclusive_with_what_became_of_the_others():
 @pytest.mark.parametrize(
     ("budgets", "reason"),
     [
-        (Budgets(0.03, 0.05, 0.5), "memory is 1.100 x, the budget is 1.05 x"),
-        (Budgets(0.03, 0.5, 0.2), "size is 1.300 x, the budget is 1.2 x"),
+        (Budgets(0.05, 0.5), "memory is 1.100 x, the budget is 1.05 x"),
+        (Budgets(0.5, 0.2), "size is 1.300 x, the budget is 1.2 x"),
     ],
 )
 def test_memory_and_size_above_their_budgets_are_a_regression_of_their_own(budgets: Budgets, reason: str):
@@ -119,7 +119,7 @@ def test_memory_and_size_above_their_budgets_are_a_regression_of_their_own(budge
 
 def test_what_is_not_known_breaks_no_budget():
     nothing = result("new", memory_peak_bytes=None)
-    check = with_other_budgets(checked(CALM), (OLD, nothing), None, Budgets(0.03, 0.1, 0.1))
+    check = with_other_budgets(checked(CALM), (OLD, nothing), None, Budgets(0.1, 0.1))
     assert (check.verdict, check.memory_ratio, check.size_ratio) == ("pass", None, None)
     assert "memory: not known" in told(check, (OLD, nothing))
 
@@ -167,7 +167,7 @@ def test_numbers_of_unlike_things_are_not_held_against_each_other(field: str, va
     assert (check.verdict, check.ratio, check.bounds) == ("inconclusive", None, None)
     assert check.reasons[0].startswith(f"{field} differs: {value if field != 'cores' else 7} and ")
     heavy = replace(new, memory_peak_bytes=10 * 2**30)
-    assert with_other_budgets(check, (other, heavy), None, Budgets(0.03, 0.1, 0.1)).verdict == "inconclusive"
+    assert with_other_budgets(check, (other, heavy), None, Budgets(0.1, 0.1)).verdict == "inconclusive"
     assert (
         told(check, (other, new))[0].startswith("inconclusive (unpaired): ")
         and "cannot be held against" in told(check)[0]
