@@ -82,4 +82,8 @@ def _terminated(number: int, frame: object) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ended = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The trace is whole and on the disk: freeing what a runtime holds, piece by piece, would keep the controller waiting.
+    os._exit(ended)

@@ -28,11 +28,14 @@ from edgebench.records import (
     LayersRow,
     Pair,
     RunRecord,
+    Schedule,
     Series,
     TelemetryRow,
     Trace,
 )
 
+# Memory, and which layers grew, are told in a part of a launch's time.
+BESIDE_A_CHECK = 2
 # While a load is held.
 SUSTAINED_CANARY_MS, SUSTAINED_ITERATIONS_MAX = 5000, 100_000_000
 # How often the pause between two sessions tells how long it still is.
@@ -114,7 +117,7 @@ class Session:
         launched = launch(
             self._subjects[lane.index if pair is None else pair.first],
             self._at,
-            self.record.schedule,
+            self._schedule(judged=self._standing().judged_by(lane)),
             kind="measure" if pair is None else "pair",
             lane=str(lane),
             index=len(self._standing().launches(lane)),
@@ -145,6 +148,13 @@ class Session:
                 device=_device_text(trace, self._at.reference),
             )
         )
+
+    def _schedule(self, *, judged: bool) -> Schedule:
+        """Of a check only the launches that its verdict rests on are given all their time."""
+        schedule = self.record.schedule
+        if judged or self.record.policy.budget is None:
+            return schedule
+        return replace(schedule, measure_ms=max(schedule.measure_ms // BESIDE_A_CHECK, 1))
 
     def _label(self, lane: Lane) -> str:
         if not lane.paired:
@@ -206,7 +216,7 @@ class Session:
         launched = launch(
             subject,
             self._at,
-            self.record.schedule,
+            self._schedule(judged=False),
             kind="profile",
             lane=str(index),
             index=len(series.launches),

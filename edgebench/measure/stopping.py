@@ -58,7 +58,7 @@ class Standing:
         if self._crashes(lane, number):
             return False
         if policy.budget is not None:
-            return not (self._judged_by(lane) and (self._decided(policy.budget) or self._given_up(number)))
+            return not (self.judged_by(lane) and (self._decided(policy.budget) or self._given_up(number)))
         return used not in policy.looks or not self._narrow_enough(lane)
 
     def _crashes(self, lane: Lane, number: int) -> bool:
@@ -67,7 +67,7 @@ class Standing:
 
     def _given_up(self, number: int) -> bool:
         """Whether a check waits in vain: one of its two does not run, or nearly all its launches are void."""
-        judged = [lane for lane in self.lanes if self._judged_by(lane)]
+        judged = [lane for lane in self.lanes if self.judged_by(lane)]
         launches = [it for lane in judged for it in self.launches(lane) if it.counts]
         void = [it for it in launches[-VOID_MAX:] if not it.used]
         return any(self._crashes(lane, number) for lane in judged) or len(void) >= VOID_MAX
@@ -79,7 +79,7 @@ class Standing:
             # A narrow ratio is asked for then, and latencies take many times the launches for as narrow a one.
             in_turns = policy.ci_target is not None and any(pair.unpaired is None for pair in self.record.pairs)
             return min(policy.looks[-1], BESIDE_PAIRS) if in_turns and not lane.paired else policy.looks[-1]
-        if self._judged_by(lane):
+        if self.judged_by(lane):
             return policy.looks[-1] + CONFIRM[-1]
         return max(policy.solo_launches, MEMORY_LAUNCHES) if self._takes_more_memory() else policy.solo_launches
 
@@ -91,9 +91,9 @@ class Standing:
             allowed is not None and bool(peaks[0] and peaks[1]) and (peaks[1] or 0) > (1.0 + allowed) * (peaks[0] or 0)
         )
 
-    def _judged_by(self, lane: Lane) -> bool:
+    def judged_by(self, lane: Lane) -> bool:
         """Whether a check's verdict rests on the launches of this lane."""
-        return lane.paired or self.record.pairs[0].unpaired is not None
+        return lane.paired or any(pair.unpaired is not None for pair in self.record.pairs[:1])
 
     def _decided(self, budget: float) -> bool:
         return conclude(self.told(0), budget, self.record.policy.looks) is not None
