@@ -291,6 +291,8 @@ int64_t pair(const Launch& launch) {
     solo.iterations_min = 1;
     Schedule turns = launch.plan.schedule;
     turns.measure_ms = std::max(turns.measure_ms - 2 * solo.measure_ms, int64_t{1});
+    // Under a second: the canaries before and after see what a third in between would.
+    turns.canary_every_ms = std::max(turns.canary_every_ms, turns.measure_ms);
     turns.iterations_min = std::min(turns.iterations_min, kTurnsMin);
     begin(launch);
     int64_t kept = 0;

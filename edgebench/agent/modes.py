@@ -130,7 +130,13 @@ def pair(launch: Launch) -> int:
     # One block alone, however slow; in turns as few as two whole ones: a launch has a minute, also for slow networks.
     solo = dict(schedule, measure_ms=solo_ms, iterations_min=1)
     turns_ms = max(1, schedule["measure_ms"] - 2 * solo_ms)
-    turns = dict(schedule, measure_ms=turns_ms, iterations_min=min(schedule["iterations_min"], TURNS_MIN))
+    turns = dict(
+        schedule,
+        measure_ms=turns_ms,
+        iterations_min=min(schedule["iterations_min"], TURNS_MIN),
+        # Under a second: the canaries before and after see what a third in between would.
+        canary_every_ms=max(schedule["canary_every_ms"], turns_ms),
+    )
     kept = 0
     with launch.beside(), quiet_interpreter():
         launch.begin()

@@ -35,7 +35,7 @@ from edgebench.records import (
 )
 
 # Memory, and which layers grew, are told in a part of a launch's time.
-BESIDE_A_CHECK = 2
+BESIDE_A_CHECK = 4
 # While a load is held.
 SUSTAINED_CANARY_MS, SUSTAINED_ITERATIONS_MAX = 5000, 100_000_000
 # How often the pause between two sessions tells how long it still is.
