@@ -13,11 +13,13 @@ import threading
 import time
 from typing import Callable, Dict, List, Optional, Tuple
 
-from .wire import Json, TraceWriter
+from .wire import AgentError, Json, TraceWriter
 
 # Python's own watchdog thread needs the interpreter lock, which a hung C call may hold for ever: after this much more
 # the kernel ends the process.
 ALARM_AFTER_DEADLINE_S = 2.0
+# The controller's number, where this process is its own child.
+CONTROLLER_VARIABLE = "EDGEBENCH_CONTROLLER"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -164,7 +166,13 @@ def _read(path: str) -> Optional[str]:
 
 
 def die_with_parent() -> None:
-    """Has the kernel kill this process when its controller dies, however that happens: no orphan keeps the device hot."""
+    """Has the kernel kill this process when its controller dies, however that happens: no orphan keeps the device hot.
+
+    Raises AgentError where it has died already, while this process was still starting.
+    """
     # Where there is no such call the deadline still ends the agent.
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    controller = os.environ.get(CONTROLLER_VARIABLE)
+    if controller is not None and str(os.getppid()) != controller:
+        raise AgentError("orphaned", "the controller ended before the launch began")

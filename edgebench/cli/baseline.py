@@ -24,6 +24,7 @@ def command() -> None:
 
     A baseline is a .json file in reports/baselines, for git; its artifact lies by hash in reports/baselines/artifacts, for git
     or for the cache of a CI service. With the artifact a check times both now, in turns; without it only numbers are left.
+    Each of these takes --json.
     """
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
+from edgebench.agent.host import CONTROLLER_VARIABLE
 from edgebench.events import Emit
 from edgebench.files import write_atomic
 from edgebench.records import Artifact, Plan, PlannedArtifact, TensorFile, Trace
@@ -70,7 +71,7 @@ class HostLauncher:
             [*_agent_command(plan), str(plan_path)],
             timeout_s=plan.deadline_s + GRACE_S,
             cwd=folder,
-            env=agent_environment(plan.threads),
+            env=agent_environment(plan.threads) | {CONTROLLER_VARIABLE: str(os.getpid())},
             stdout=folder / "agent.stdout",
             stderr=stderr,
         )

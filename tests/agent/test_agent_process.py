@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from onnx import helper
 
 from edgebench.agent.canary import MEMORY_BYTES
+from edgebench.agent.host import CONTROLLER_VARIABLE
 from edgebench.device.canary_build import canary_library
 from edgebench.records import (
     CanaryRow,
@@ -28,7 +29,8 @@ from edgebench.records import (
     TelemetryRow,
     WarmupRow,
 )
-from edgebench.records.codec import encode
+from edgebench.records.codec import decode_trace, encode
+from edgebench.runtime.base import PYTHON_AGENT
 from edgebench.runtime.launcher import agent_environment
 from tests.agent.launches import CORE, INPUT, QUICK, assert_timed_alone_and_in_turns, output, plan, run_agent, save
 
@@ -216,3 +218,16 @@ def test_a_terminated_agent_says_so_before_it_ends(tmp_path):
         assert agent.wait(30) == 1
     last = json.loads(trace.read_text().splitlines()[-1])
     assert (last["type"], last["code"]) == ("error", "terminated")
+
+
+def test_an_agent_whose_controller_is_gone_before_it_began_measures_nothing(tmp_path, monkeypatch):
+    """Only then nothing would end it before its deadline: it has to look itself."""
+    wanted = plan(tmp_path, "measure")
+    path = tmp_path / "plan.json"
+    path.write_bytes(encode(wanted))
+    for controller, ended in ((str(os.getpid()), 0), ("1", 1)):
+        environment = agent_environment(1) | {CONTROLLER_VARIABLE: controller}
+        done = subprocess.run([*PYTHON_AGENT, str(path)], env=environment, cwd=tmp_path, timeout=60, check=False)
+        assert done.returncode == ended
+    trace = decode_trace(Path(wanted.trace_path).read_bytes(), path="trace")
+    assert trace.error is not None and trace.error.code == "orphaned" and not trace.complete
