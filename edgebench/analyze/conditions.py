@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, median, median_high, variance
 
 from edgebench.analyze.summary import launch_median_ms
+from edgebench.analyze.telemetry import off_cpu_share, others_share
 from edgebench.records import CanaryRow, HeaderRow, LaunchRecord, LoadRow, RunRecord, Series, TelemetryRow, Trace
 
 
@@ -121,37 +122,15 @@ def _frequency_ghz(traces: Sequence[Trace]) -> float | None:
     return median(seen) / 1e6 if seen else None
 
 
-def _span(trace: Trace) -> tuple[TelemetryRow, TelemetryRow, int] | None:
-    rows = trace.of(TelemetryRow)
-    wall_ns = rows[-1].t_ns - rows[0].t_ns if rows else 0
-    return (rows[0], rows[-1], wall_ns) if wall_ns > 0 else None
-
-
 def _off_cpu(trace: Trace) -> float | None:
-    span = _span(trace)
     # While an accelerator computes, this process only waits.
-    if span is None or any(load.computed_on == "accelerator" for load in trace.of(LoadRow)):
-        return None
-    first, last, wall_ns = span
-    if first.cpu_time_ns is None or last.cpu_time_ns is None or last.cpu_time_ns <= first.cpu_time_ns:
-        return None
-    return max(math.log(wall_ns / (last.cpu_time_ns - first.cpu_time_ns)), 0.0)
+    share = None if any(load.computed_on == "accelerator" for load in trace.of(LoadRow)) else off_cpu_share(trace)
+    return None if share is None or share >= 1.0 else max(-math.log(1.0 - share), 0.0)
 
 
 def _others(trace: Trace, cores: int) -> float | None:
-    span = _span(trace)
-    if span is None:
-        return None
-    first, last, wall_ns = span
-    if (
-        first.cores_busy_ms is None
-        or last.cores_busy_ms is None
-        or first.cpu_time_ns is None
-        or last.cpu_time_ns is None
-    ):
-        return None
-    busy_ns = (last.cores_busy_ms - first.cores_busy_ms) * 1e6 - (last.cpu_time_ns - first.cpu_time_ns)
-    return max(busy_ns / (wall_ns * max(cores, 1)), 0.0)
+    share = others_share(trace, cores)
+    return None if share is None else max(share, 0.0)
 
 
 def _hottest_c(launches: Sequence[LaunchRecord], traces: Sequence[Trace]) -> dict[str, float]:

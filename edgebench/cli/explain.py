@@ -8,9 +8,9 @@ import click
 
 from edgebench.cli.context import json_option, print_json
 from edgebench.cli.options import runs_option
-from edgebench.errors import EXIT_OK, UsageError
-from edgebench.measure.store import RunStore, find_run
-from edgebench.records import RunRecord, Series
+from edgebench.cli.sides import chosen
+from edgebench.errors import EXIT_OK
+from edgebench.measure.store import find_run
 
 
 @click.command("explain")
@@ -37,7 +37,7 @@ def command(first: str, second: str, series: tuple[str, str] | None, runs_dir: P
     for name, label in zip((first, second), labels, strict=True):
         store = find_run(runs_dir, name)
         record = store.load()
-        own = _series(record, label, store)
+        own = chosen(record.series, label, store.folder.name, "choose with --series LABEL_A LABEL_B")
         measured.append((record, own, store.traces(own)))
     found = explanation_of(measured[0], measured[1])
     if as_json:
@@ -45,14 +45,3 @@ def command(first: str, second: str, series: tuple[str, str] | None, runs_dir: P
     else:
         click.echo(explanation_text(found))
     return EXIT_OK
-
-
-def _series(record: RunRecord, label: str | None, store: RunStore) -> Series:
-    fitting = [series for series in record.series if label in (None, series.label)]
-    if len(fitting) == 1:
-        return fitting[0]
-    labels = ", ".join(series.label for series in record.series)
-    raise UsageError(
-        f"{store.folder.name} has {len(record.series)} results{'' if label is None else f', none is {label}'}",
-        hint=f"choose with --series LABEL_A LABEL_B: {labels}",
-    )

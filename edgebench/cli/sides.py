@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from edgebench.catalog import resolve_model
 from edgebench.cli.measuring import results_from
 from edgebench.errors import UnknownName, UsageError
 from edgebench.measure.baselines import baseline_names, find_baseline, kept_artifact
 from edgebench.measure.store import find_run, run_ids
-from edgebench.records import Baseline, Result
+from edgebench.records import Baseline, Result, Series
+
+T = TypeVar("T", Result, Series)
+_KEEP_ONE = "keep the one that is meant: edgebench baseline save NAME RUN --series LABEL"
 
 
 @dataclass(frozen=True)
@@ -68,13 +73,12 @@ def _of_run(name: str, result: Result) -> Side:
     return Side(name, str(artifact_folder(result.artifact)), result)
 
 
-def chosen(results: list[Result], label: str | None, run: str) -> Result:
-    """The one result of a run, or the one with that label. Raises UsageError."""
-    fitting = [result for result in results if label in (None, result.label)]
+def chosen(every: Sequence[T], label: str | None, run: str, hint: str = _KEEP_ONE) -> T:
+    """The one series, or result, of a run, or the one with that label. Raises UsageError with ``hint``."""
+    fitting = [each for each in every if label in (None, each.label)]
     if len(fitting) == 1:
         return fitting[0]
-    labels = ", ".join(result.label for result in results)
+    labels = ", ".join(each.label for each in every)
     raise UsageError(
-        f"{run} has {len(results)} results{'' if label is None else f', none is {label}'}: {labels}",
-        hint="keep the one that is meant: edgebench baseline save NAME RUN --series LABEL",
+        f"{run} has {len(every)} results{'' if label is None else f', none is {label}'}: {labels}", hint=hint
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median, median_high, median_low
 
-from edgebench.analyze.telemetry import busy_gpu_mhz, sensors_share
+from edgebench.analyze.telemetry import busy_gpu_mhz, off_cpu_share, others_share, sensors_share
 from edgebench.device.zones import place_of
 from edgebench.records import (
     CanaryReference,
@@ -215,15 +215,13 @@ def _telemetry(trace: Trace, plan: Plan, limits: Limits) -> Iterator[Finding]:
         yield from _share("time stolen by the hypervisor", share, limits.steal_suspect, limits.steal_invalid)
     # Workers that wait for one another are off the CPU by design: only a single thread should never be. With more threads,
     # what their cores ran beyond this process's own time was somebody else's.
-    if plan.threads > 1 and None not in (first.cores_busy_ms, last.cores_busy_ms, first.cpu_time_ns, last.cpu_time_ns):
-        busy_ns = ((last.cores_busy_ms or 0.0) - (first.cores_busy_ms or 0.0)) * 1e6
-        others_ns = busy_ns - ((last.cpu_time_ns or 0) - (first.cpu_time_ns or 0))
-        share = others_ns / (wall_ns * max(len(plan.cores), 1))
-        yield from _share("other processes on these cores", share, limits.others_suspect, limits.others_invalid)
+    others = others_share(trace, len(plan.cores)) if plan.threads > 1 else None
+    if others is not None:
+        yield from _share("other processes on these cores", others, limits.others_suspect, limits.others_invalid)
     # While an accelerator computes, this process only waits.
-    if plan.threads == 1 and not _accelerated(trace) and first.cpu_time_ns is not None and last.cpu_time_ns is not None:
-        share = 1.0 - (last.cpu_time_ns - first.cpu_time_ns) / wall_ns
-        yield from _share("time off the CPU", share, limits.off_cpu_suspect, limits.off_cpu_invalid)
+    off_cpu = off_cpu_share(trace) if plan.threads == 1 and not _accelerated(trace) else None
+    if off_cpu is not None:
+        yield from _share("time off the CPU", off_cpu, limits.off_cpu_suspect, limits.off_cpu_invalid)
     yield from _frequency(rows, limits)
     for zone in sorted(first.temperature_c.keys() & last.temperature_c.keys()):
         rise = last.temperature_c[zone] - first.temperature_c[zone]

@@ -129,7 +129,7 @@ def check_of_stored(baseline: Result, candidate: Result, budget: float, why: str
 
     Their intervals are of one session each, and sessions differ by more: the word *unpaired* stands with the verdict.
     """
-    differing = identity_differences([baseline, candidate])
+    differing = identity_differences([baseline.identity, candidate.identity])
     notes = [
         f"{name} differs: {' and '.join(values)}" for name, values in differing.items() if name not in (*_ALIKE, *_OWN)
     ]

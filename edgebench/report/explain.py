@@ -12,7 +12,7 @@ from edgebench.analyze.explain import WORK_FIELDS, mechanisms_of
 from edgebench.errors import NoValidMeasurement
 from edgebench.records import Mechanism, RunRecord, Series, Trace
 from edgebench.records.explain import Explanation
-from edgebench.report.results import text_of
+from edgebench.report.results import identity_differences
 from edgebench.report.tables import milliseconds
 
 Measured = tuple[RunRecord, Series, Mapping[int, Trace]]
@@ -58,10 +58,9 @@ def _told_by(found: Conditions) -> str:
 
 def _unlike(first: Series, second: Series) -> tuple[str, ...]:
     """The fields of the cards that differ, those of the work first."""
-    one, other = first.identity, second.identity
-    fields = [name for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name)]
-    ordered = sorted(fields, key=lambda name: name not in WORK_FIELDS)
-    return tuple(f"{name}: {text_of(getattr(one, name))} and {text_of(getattr(other, name))}" for name in ordered)
+    differing = identity_differences([first.identity, second.identity])
+    ordered = sorted(differing, key=lambda name: name not in WORK_FIELDS)
+    return tuple(f"{name}: {' and '.join(differing[name])}" for name in ordered)
 
 
 def explanation_text(found: Explanation) -> str:

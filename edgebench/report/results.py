@@ -16,6 +16,7 @@ from edgebench.analyze.sustained import sustained_of
 from edgebench.analyze.telemetry import busy_gpu_mhz, sensors_share
 from edgebench.records import (
     CanaryRow,
+    Identity,
     IterationsRow,
     Monitored,
     MonitorRow,
@@ -260,12 +261,11 @@ def ranked_by_ratios(results: Sequence[Result]) -> bool:
     )
 
 
-def identity_differences(results: Sequence[Result]) -> dict[str, list[str]]:
-    """The fields of the identity cards in which the results differ, each with its value a result, as text."""
-    if not results:
+def identity_differences(cards: Sequence[Identity]) -> dict[str, list[str]]:
+    """The fields in which identity cards differ, each with its value a card, as text."""
+    if not cards:
         return {}
-    fields = results[0].identity.__struct_fields__
-    values = {field: [text_of(getattr(result.identity, field)) for result in results] for field in fields}
+    values = {field: [text_of(getattr(card, field)) for card in cards] for field in cards[0].__struct_fields__}
     return {field: texts for field, texts in values.items() if len(set(texts)) > 1}
 
 

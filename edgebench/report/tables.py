@@ -226,7 +226,8 @@ def _unlike_fields(results: Sequence[Result]) -> dict[str, list[str]]:
         keys = [tuple(str(getattr(result.identity, name)) for name in followed) for result in results]
         return len(set(zip(keys, values, strict=True))) == len(set(keys))
 
-    return {name: values for name, values in identity_differences(results).items() if not accounted(name, values)}
+    differing = identity_differences([result.identity for result in results])
+    return {name: values for name, values in differing.items() if not accounted(name, values)}
 
 
 def _unlike(results: Sequence[Result], field: str, values: list[str]) -> str:

@@ -115,7 +115,7 @@ def test_fields_that_every_comparison_varies_are_not_marked() -> None:
 
 
 def test_equal_cards_have_no_differences() -> None:
-    assert identity_differences([FAST, result()]) == {}
+    assert identity_differences([FAST.identity, result().identity]) == {}
 
 
 def test_reasons_of_a_verdict_stand_below_the_table() -> None:
