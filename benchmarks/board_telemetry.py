@@ -12,19 +12,17 @@ Launches are appended to the record; --report prints without measuring.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from tabulate import tabulate
 
-from edgebench import __version__
+from benchmarks.raw_rows import append_row, read_rows
 from edgebench.analyze.telemetry import sensors_share
 from edgebench.files import write_atomic
 from edgebench.measure.store import RunStore
@@ -42,7 +40,6 @@ TIMEOUT_S = 300.0
 
 def measure(model: str, runs: int, record: Path) -> None:
     """Appends a row a launch."""
-    record.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="edgebench-") as name, virtual_board(Path(name, "board")) as board:
         environment = os.environ | {CONFIGURATION: str(board.sshd.config), "PYTHONPATH": str(CHECKOUT)}
         for run in range(runs):
@@ -52,9 +49,8 @@ def measure(model: str, runs: int, record: Path) -> None:
             command = [sys.executable, "-m", "edgebench", "run", model, *where, *how]
             subprocess.run(command, cwd=name, env=environment, stdout=subprocess.DEVNULL, timeout=TIMEOUT_S, check=True)
             [folder] = (each.parent for each in store.folder.glob("*/run.json"))
-            with record.open("a", encoding="utf-8") as out:
-                for row in launches(RunStore(folder), model):
-                    out.write(json.dumps(row) + "\n")
+            for row in launches(RunStore(folder), model):
+                append_row(record, **row)
 
 
 def launches(store: RunStore, model: str) -> list[dict[str, Any]]:
@@ -66,9 +62,6 @@ def launches(store: RunStore, model: str) -> list[dict[str, Any]]:
         rows.append(
             {
                 "model": model,
-                "utc": datetime.now(UTC).isoformat(timespec="seconds"),
-                "version": __version__,
-                "load": os.getloadavg()[0],
                 "harness": sensors_share(trace),
                 "monitor": monitor.name,
                 "monitor_cost": monitor.cost_share,
@@ -79,7 +72,7 @@ def launches(store: RunStore, model: str) -> list[dict[str, Any]]:
 
 def report(record: Path) -> tuple[str, bool]:
     """The table as Markdown, and whether every launch keeps to the goal."""
-    rows = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
+    rows = read_rows(record)
     shares = {
         "the harness's readings": [row["harness"] for row in rows],
         "tegrastats (a stand-in)": [row["monitor_cost"] for row in rows],

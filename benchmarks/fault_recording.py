@@ -24,12 +24,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from tabulate import tabulate
 
 from benchmarks.fault_kinds import Case
 from benchmarks.fault_rig import CHECKOUT, Row, Simulated, rig
+from benchmarks.raw_rows import read_rows
 
 __all__ = ["CHECKOUT", "main"]
 OpenDevice = Callable[[Path], AbstractContextManager[Simulated]]
@@ -45,7 +45,7 @@ class Record:
         self._wanted = wanted
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = read(path)
+        rows = read_rows(path)
         self._counted = sum(row["struck"] for row in rows)
         self._done = {row["number"] for row in rows}
         self._next = 0
@@ -75,11 +75,6 @@ class Record:
             print(f"{row.number:4} {row.kind}{late}, status {row.exit_status}: {told}", file=sys.stderr)
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The recorded rows."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-
-
 def work(record: Record, open_device: OpenDevice, folder: Path, errors: list[BaseException]) -> None:
     """One worker: one device, case after case."""
     try:
@@ -92,7 +87,7 @@ def work(record: Record, open_device: OpenDevice, folder: Path, errors: list[Bas
 
 def report(path: Path) -> int:
     """Prints the counts; 1 where a check failed."""
-    rows = [row for row in read(path) if row["struck"]]
+    rows = [row for row in read_rows(path) if row["struck"]]
     lines = []
     for kind in sorted({row["kind"] for row in rows}):
         mine = [row for row in rows if row["kind"] == kind]

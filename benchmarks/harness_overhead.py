@@ -15,21 +15,17 @@ Launches of the two are dealt in turn and appended to the record; goes on where 
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from scipy import stats
 from tabulate import tabulate
 
-from edgebench import __version__
+from benchmarks.raw_rows import append_row, read_rows
 from edgebench.catalog import resolve_model
 from edgebench.device.host import HostDevice
 from edgebench.export.pipeline import obtain
@@ -47,14 +43,8 @@ SAYS = {"loop": "harness / bare loop", "telemetry": "telemetry at 20 Hz / off"}
 TIMEOUT_S = 120.0
 
 
-def read(record: Path) -> list[dict[str, Any]]:
-    """The recorded launches."""
-    return [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()] if record.exists() else []
-
-
 def measure(model: str, launches: int, record: Path) -> None:
     """Appends a row a launch."""
-    record.parent.mkdir(parents=True, exist_ok=True)
     artifact, folder = obtain(resolve_model(model)[0], format="ncnn")
     device = HostDevice()
     with tempfile.TemporaryDirectory(prefix="edgebench-") as name:
@@ -71,7 +61,7 @@ def measure(model: str, launches: int, record: Path) -> None:
             trace_path=str(Path(name, "trace.jsonl")),
         )
         Path(name, "plan.json").write_bytes(encode(plan))
-        done = {(row["what"], row["launch"]) for row in read(record)}
+        done = {(row["what"], row["launch"]) for row in read_rows(record)}
         for launch in range(launches):
             for what in GOALS:
                 if (what, launch) in done:
@@ -80,25 +70,16 @@ def measure(model: str, launches: int, record: Path) -> None:
                 said = subprocess.run(
                     command, env=agent_environment(1), stdout=subprocess.PIPE, text=True, timeout=TIMEOUT_S, check=True
                 ).stdout
-                row = {
-                    "what": what,
-                    "launch": launch,
-                    "model": model,
-                    "utc": datetime.now(UTC).isoformat(timespec="seconds"),
-                    "version": __version__,
-                    "load": os.getloadavg()[0],
-                    "ratios": [float(line) for line in said.split()],
-                }
-                with record.open("a", encoding="utf-8") as out:
-                    out.write(json.dumps(row) + "\n")
-                print(f"{what} launch {launch + 1}: {statistics.median(row['ratios']):.4f}", file=sys.stderr)
+                ratios = [float(line) for line in said.split()]
+                append_row(record, what=what, launch=launch, model=model, ratios=ratios)
+                print(f"{what} launch {launch + 1}: {statistics.median(ratios):.4f}", file=sys.stderr)
 
 
 def report(record: Path) -> tuple[str, bool]:
     """The table as Markdown, and whether both goals are reached."""
     lines, kept = [], True
     for what, (least, most) in GOALS.items():
-        logs = [math.log(statistics.median(row["ratios"])) for row in read(record) if row["what"] == what]
+        logs = [math.log(statistics.median(row["ratios"])) for row in read_rows(record) if row["what"] == what]
         mean = statistics.mean(logs)
         half = stats.t.ppf(0.975, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
         low, high = math.exp(mean - half), math.exp(mean + half)

@@ -16,7 +16,6 @@ machine's loopback, which is faster than USB, so that edgebench's own part weigh
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import subprocess
@@ -25,15 +24,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import pytest
 from tabulate import tabulate
 
-from edgebench import __version__
+from benchmarks.raw_rows import append_row, read_rows
 from edgebench.files import sha256_file
 from edgebench.transport.adb import AdbChannel
 from edgebench.transport.remote import Remote
@@ -155,33 +152,18 @@ def measure(daemons: list[str], rounds: int, record: Path) -> None:
 def rounds_on(daemon: str, server: AdbServer, work: Path, file: Path, rounds: int, record: Path) -> None:
     with DAEMONS[daemon](server, work) as device:
         device.folder_here.mkdir(parents=True)
-        done = sum(row["device"] == device.name for row in read(record))
+        done = sum(row["device"] == device.name for row in read_rows(record))
         if done < rounds:
             # The first pays for what later ones find: folders, caches, the server's first connection.
             one_round(device, file, random.Random(0))  # noqa: S311  (an order)
         for number in range(done, rounds):
             seconds = one_round(device, file, random.Random(number))  # noqa: S311  (an order)
-            row = {
-                "device": device.name,
-                "round": number,
-                "utc": datetime.now(UTC).isoformat(timespec="seconds"),
-                "version": __version__,
-                "load": os.getloadavg()[0],
-                "size_bytes": SIZE_BYTES,
-                "seconds": seconds,
-            }
-            with record.open("a", encoding="utf-8") as out:
-                out.write(json.dumps(row) + "\n")
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """The recorded rounds."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+            append_row(record, device=device.name, round=number, size_bytes=SIZE_BYTES, seconds=seconds)
 
 
 def report(record: Path) -> tuple[str, bool]:
     """The table as Markdown, and whether every bar is kept."""
-    rows = read(record)
+    rows = read_rows(record)
     lines, kept = [], bool(rows)
     for device in dict.fromkeys(row["device"] for row in rows):
         mine = [row["seconds"] for row in rows if row["device"] == device]

@@ -24,11 +24,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edgebench import __version__
+from benchmarks.raw_rows import append_row, read_rows
 from edgebench.analyze.pairs import pair_launches
 from edgebench.analyze.ratios import LogRatio, ratio_of
 from edgebench.analyze.summary import iteration_times_ns
@@ -51,11 +50,6 @@ EVERY_LAUNCH = ("--ci", "0.1%")
 TIME_ALONE = ("--memory-budget", "10000%", "--size-budget", "10000%")
 TRIES = 8
 TIMEOUT_S = 1800.0
-
-
-def read(record: Path) -> list[dict[str, Any]]:
-    """The recorded rows."""
-    return [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()] if record.exists() else []
 
 
 @dataclass(frozen=True)
@@ -103,7 +97,7 @@ class Recorder:
     def sized(self, slower: float) -> Sizing:
         """A layer that makes the network that much slower. Raises SystemExit where none is found."""
         for _ in range(TRIES):
-            known = sizings(read(self._record))
+            known = sizings(read_rows(self._record))
             own = [each for each in known if each.slower == slower]
             if taken := [each for each in own if each.taken]:
                 return taken[0]
@@ -119,7 +113,7 @@ class Recorder:
         save(with_layer(self._base, inner), self._folder / "sizing.onnx")
         words = ("base.onnx", "sizing.onnx", "--launches", str(SIZING_LAUNCHES), *EVERY_LAUNCH)
         with self._run("compare", *words) as (_, _, store):
-            self._append(what="sizing", slower=slower, inner=inner, launches=told_by(store))
+            append_row(self._record, what="sizing", slower=slower, inner=inner, launches=told_by(store))
 
     def check(self, case: str) -> None:
         """One check of a case, recorded."""
@@ -140,16 +134,16 @@ class Recorder:
             check = said["checks"][0]["check"] if "checks" in said else {"verdict": "failed"}
             row |= {name: check.get(name) for name in ("verdict", "ratio", "bounds", "confirmation_ratio", "reasons")}
             row |= {"decided_at": check.get("launches"), "launches": told_by(store), "solo_us": solo_us(store)}
-            self._append(**row)
+            append_row(self._record, **row)
         print(f"{case}: {row['verdict']} {row['ratio'] or math.nan:.4f} x, {row['seconds']:.0f} s", file=sys.stderr)
 
     def _ratio_of_other(self) -> float:
-        known = [row for row in read(self._record) if row["what"] == "other"]
+        known = [row for row in read_rows(self._record) if row["what"] == "other"]
         if not known:
             words = ("base.onnx", "different.onnx", "--launches", "60", *EVERY_LAUNCH)
             with self._run("compare", *words) as (_, said, store):
                 ratio = next(each["ratio"] for each in said["results"] if each["ratio"] is not None)
-                self._append(what="other", model=OTHER, ratio=ratio, launches=told_by(store))
+                append_row(self._record, what="other", model=OTHER, ratio=ratio, launches=told_by(store))
             return float(ratio)
         return float(known[-1]["ratio"])
 
@@ -172,15 +166,6 @@ class Recorder:
                 raise SystemExit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr[-2000:]}")
             [stored] = Path(runs).glob("*/run.json")
             yield done.returncode, json.loads(done.stdout), RunStore(stored.parent)
-
-    def _append(self, **row: object) -> None:
-        head = {
-            "utc": datetime.now(UTC).isoformat(timespec="seconds"),
-            "version": __version__,
-            "load": os.getloadavg()[0],
-        }
-        with self._record.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(row | head) + "\n")
 
 
 def told_by(store: RunStore) -> list[list[float]]:
@@ -205,12 +190,11 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="begin no check after that")
     parser.add_argument("--record", type=Path, default=RECORD)
     flags = parser.parse_args()
-    flags.record.parent.mkdir(parents=True, exist_ok=True)
     until = time.monotonic() + 60.0 * flags.minutes
     with tempfile.TemporaryDirectory(prefix="edgebench-") as folder:
         recorder = Recorder(Path(folder), flags.record)
         while time.monotonic() < until:
-            done = [row["case"] for row in read(flags.record) if row["what"] == "check"]
+            done = [row["case"] for row in read_rows(flags.record) if row["what"] == "check"]
             left = {case: done.count(case) / most for case, (most, _) in CASES.items() if done.count(case) < most}
             if not left:
                 break

@@ -12,9 +12,10 @@ from statistics import median
 import numpy as np
 from tabulate import tabulate
 
+from benchmarks.raw_rows import read_rows
 from edgebench.files import write_atomic
 
-from .checks import CASES, RECORD, Sizing, read, sizings
+from .checks import CASES, RECORD, Sizing, sizings
 from .noise import pair_groups, residuals_of
 from .rules import RULES
 
@@ -23,7 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--record", type=Path, default=RECORD)
     flags = parser.parse_args()
-    rows = read(flags.record)
+    rows = read_rows(flags.record)
     checks = [row for row in rows if row["what"] == "check"]
     lines, rules = [], []
     for case in CASES:

@@ -18,13 +18,14 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
+from benchmarks.raw_rows import read_rows
 from edgebench.analyze.ratios import LogRatio, ratio_of
 from edgebench.analyze.statistics import LOOKS, half_width, interval_error, location_interval
 from edgebench.analyze.verdict import CONFIRM, conclude
 from edgebench.analyze.verdict import LOOKS as CHECK_LOOKS
 from edgebench.files import write_atomic
 
-from .checks import BUDGET, RECORD, read
+from .checks import BUDGET, RECORD
 from .noise import MODELS, Fitted, Model, latency_noise, pair_noise
 
 REPORT = RECORD.with_name("statistics.md")
@@ -127,7 +128,7 @@ def main() -> int:
     parser.add_argument("--record", type=Path, default=RECORD)
     parser.add_argument("--replications", type=int, default=REPLICATIONS)
     flags = parser.parse_args()
-    rows, order = read(flags.record), np.random.default_rng(20261126)
+    rows, order = read_rows(flags.record), np.random.default_rng(20261126)
     kin, other, latency = pair_noise(rows, different=False), pair_noise(rows, different=True), latency_noise()
     parts = [
         f"Simulated by `python -m benchmarks.statistics.simulate`, {flags.replications} replications a line, with noise fitted"
