@@ -95,7 +95,7 @@ def log_ratios(
 
 
 def _used(launches: Sequence[LaunchRecord], traces: Mapping[int, Trace]) -> list[LaunchRecord]:
-    return [it for it in launches if it.counts and it.used and it.index in traces]
+    return [it for it in launches if it.repeated and it.used and it.index in traces]
 
 
 def _turn_log_ratios(first: Sequence[int], second: Sequence[int]) -> list[float]:

@@ -163,7 +163,7 @@ class Session:
         return f"{self.record.series[pair.second].label} by {self.record.series[pair.first].label}"
 
     def _used(self, lane: Lane) -> int:
-        return sum(it.used for it in self._standing().launches(lane) if it.counts)
+        return sum(it.used for it in self._standing().launches(lane) if it.repeated)
 
     def _swapped(self, pair: Pair) -> bool:
         """Whether the second is to be loaded first: drawn where both orders have as many used launches, else what there is less

@@ -50,7 +50,7 @@ class Standing:
     def wants_more(self, lane: Lane, number: int) -> bool:
         """Whether a lane is to be launched once more in session ``number``."""
         policy = self.record.policy
-        mine = [it for it in self.launches(lane) if it.counts and it.session == number]
+        mine = [it for it in self.launches(lane) if it.repeated and it.session == number]
         used = sum(it.used for it in mine)
         cap = self.cap(lane)
         if used >= cap or len(mine) >= cap * (1.0 + policy.replace_at_most):
@@ -62,13 +62,13 @@ class Standing:
         return used not in policy.looks or not self._narrow_enough(lane)
 
     def _crashes(self, lane: Lane, number: int) -> bool:
-        mine = [it for it in self.launches(lane) if it.counts and it.session == number]
+        mine = [it for it in self.launches(lane) if it.repeated and it.session == number]
         return len(mine) >= FAILURES_MAX and all(it.validity == "FAILED" for it in mine[-FAILURES_MAX:])
 
     def _given_up(self, number: int) -> bool:
         """Whether a check waits in vain: one of its two does not run, or nearly all its launches are void."""
         judged = [lane for lane in self.lanes if self.judged_by(lane)]
-        launches = [it for lane in judged for it in self.launches(lane) if it.counts]
+        launches = [it for lane in judged for it in self.launches(lane) if it.repeated]
         void = [it for it in launches[-VOID_MAX:] if not it.used]
         return any(self._crashes(lane, number) for lane in judged) or len(void) >= VOID_MAX
 

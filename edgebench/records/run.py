@@ -98,7 +98,7 @@ class LaunchRecord(Record, frozen=True, kw_only=True):
     swapped: bool = False
 
     @property
-    def counts(self) -> bool:
+    def repeated(self) -> bool:
         """Whether it is one of those that a run goes on with until there are enough."""
         return self.kind in ("measure", "pair")
 

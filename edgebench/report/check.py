@@ -121,7 +121,7 @@ def _judged(record: RunRecord) -> list[LaunchRecord]:
     [pair] = record.pairs
     if pair.unpaired is None:
         return list(pair.launches)
-    return [it for series in record.series for it in series.launches if it.counts]
+    return [it for series in record.series for it in series.launches if it.repeated]
 
 
 def check_of_stored(baseline: Result, candidate: Result, budget: float, why: str) -> CheckResult:

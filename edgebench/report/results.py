@@ -98,8 +98,8 @@ def _result(record: RunRecord, series: Series, traces: Mapping[int, Trace]) -> R
     summary = summarize(series, traces, record.policy)
     identity, profile = series.identity, series.profile
     start_sensor, start_c = _start_temperature(series)
-    counted = [launch for launch in series.launches if launch.counts and launch.used and launch.index in traces]
-    used = [traces[launch.index] for launch in counted]
+    repeated = [launch for launch in series.launches if launch.repeated and launch.used and launch.index in traces]
+    used = [traces[launch.index] for launch in repeated]
     held, not_held = _sustained(series, traces, record.policy)
     return Result(
         run_id=record.run_id,
