@@ -144,7 +144,8 @@ def _surroundings(
 
 
 def _reference(cores: tuple[int, ...], probe: Probe, bench: Bench, clock: Clock) -> CanaryReference:
-    bench.emit(StageStarted("canaries", f"on core {','.join(map(str, cores))}"))
+    what = "fixed work that shows a slow clock or a busy device"
+    bench.emit(StageStarted("canaries", f"({what}) on core {','.join(map(str, cores))}"))
     mode = bench.device.state().power_mode
     conditions = (*([mode] if mode else []), *bench.settings)
     path = reference_path(state_root(), bench.facts, cores, canary_work(), conditions)
