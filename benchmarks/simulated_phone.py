@@ -211,9 +211,14 @@ def truth(phone: VirtualPhone) -> LogRow:
 
 @contextmanager
 def simulated_pair(
-    thermal: ThermalParameters, folder: Path, *, rate: float = WORK, status_from_c: tuple[float | None, ...] = NO_STATUS
+    thermal: ThermalParameters,
+    folder: Path,
+    *,
+    rate: float = WORK,
+    status_from_c: tuple[float | None, ...] = NO_STATUS,
+    of: PhoneProfile = PIXEL_8_PRO,
 ) -> Iterator[Pair]:
-    """Both phones, cool and with their references taken; ``folder`` keeps what they wrote.
+    """Two phones as ``of``, cool and with their references taken; ``folder`` keeps what they wrote.
 
     Android's thermal status is 1 to 6 from these temperatures of the skin on.
     References and states are kept below ``folder``, exports and harness in the user's cache.
@@ -227,7 +232,7 @@ def simulated_pair(
         server = stack.enter_context(adb_server(folder / "host"))
         server.use(patch)
         emit = stack.enter_context(progress(quiet=True))
-        profile = replace(PIXEL_8_PRO, thermal=thermal, status_from_c=status_from_c)
+        profile = replace(of, thermal=thermal, status_from_c=status_from_c)
         yield Pair(
             stack.enter_context(_opened("phone", profile, "clock", rate, server, folder, emit)),
             stack.enter_context(_opened("twin", profile, "none", rate, server, folder, emit)),

@@ -44,7 +44,8 @@ def _launch(plan: Json, trace: TraceWriter) -> None:
     # Before anything that starts a thread, the watchdog too: a thread keeps the affinity that it was born with.
     others = [core for core in host.allowed_cores() if core not in plan["cores"]]
     host.pin(plan["cores"], plan["threads"])
-    host.start_watchdog(plan["deadline_s"], trace)
+    path = plan["heartbeat_path"]
+    host.start_watchdog(plan["deadline_s"], trace, (path, plan["heartbeat_max_age_s"]) if path else None)
     canaries = None if plan["mode"] == "verify" else canary.load(plan["canary_library"])
     trace.row(
         "header",

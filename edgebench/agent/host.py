@@ -18,6 +18,7 @@ from .wire import AgentError, Json, TraceWriter
 # Python's own watchdog thread needs the interpreter lock, which a hung C call may hold for ever: after this much more
 # the kernel ends the process.
 ALARM_AFTER_DEADLINE_S = 2.0
+HEARTBEAT_LOOK_S = 0.5
 # The controller's number, where this process is its own child.
 CONTROLLER_VARIABLE = "EDGEBENCH_CONTROLLER"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -101,17 +102,40 @@ def memory_peak_bytes() -> Optional[int]:
     return None
 
 
-def start_watchdog(deadline_s: float, trace: TraceWriter) -> None:
-    """Ends this process with an error row ``deadline`` once ``deadline_s`` are over, whatever the main thread does."""
+def start_watchdog(deadline_s: float, trace: TraceWriter, heartbeat: Optional[Tuple[str, float]] = None) -> None:
+    """Ends this process with an error row, whatever the main thread does: ``deadline`` once ``deadline_s`` are over,
+    ``heartbeat`` once the file of ``heartbeat`` was not renewed for its so many seconds."""
 
     def watch() -> None:
-        time.sleep(deadline_s)
+        if heartbeat is None:
+            time.sleep(deadline_s)
+        elif not _outlives(deadline_s, *heartbeat):
+            trace.row("error", code="heartbeat", message="nobody has renewed the heartbeat for too long")
+            os._exit(1)
         trace.row("error", code="deadline", message="the plan's deadline of {:g} s passed".format(deadline_s))
         os._exit(1)
 
     threading.Thread(target=watch, name="watchdog", daemon=True).start()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, deadline_s + ALARM_AFTER_DEADLINE_S)
+
+
+def _outlives(deadline_s: float, path: str, max_age_s: float) -> bool:
+    """Waits for the deadline; False as soon as the file has not changed for so long, by the monotonic clock."""
+    end_s = time.monotonic() + deadline_s
+    seen, since_s = None, time.monotonic()
+    while time.monotonic() < end_s:
+        try:
+            beat = os.stat(path).st_mtime_ns
+        except OSError:
+            return False
+        now_s = time.monotonic()
+        if beat != seen:
+            seen, since_s = beat, now_s
+        if now_s - since_s > max_age_s:
+            return False
+        time.sleep(min(HEARTBEAT_LOOK_S, max_age_s / 4.0))
+    return True
 
 
 def _frequencies_khz(cores: List[int]) -> Dict[str, int]:

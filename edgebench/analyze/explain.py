@@ -56,6 +56,7 @@ def mechanisms_of(first: Conditions, second: Conditions, *, same_canaries: bool)
     left = second.latency.mean - first.latency.mean
     error2 = first.latency.error2 + second.latency.error2
 
+    other_cores = _other_cores(first, second)
     clock = _clock(first, second) if same_canaries else _by_frequency(first, second)
     share, own_error2, told = clock or (0.0, 0.0, "")
     found = [_mechanism("clock", share, own_error2, told=[told] if told else [], known=clock is not None)]
@@ -64,7 +65,6 @@ def mechanisms_of(first: Conditions, second: Conditions, *, same_canaries: bool)
     moved = _moved(first.throughput, second.throughput) if same_canaries and clock is not None else None
     # What independent multiply-adds take beyond the clock: a core of another kind, or somebody else on the same one.
     beyond = (moved[0] - share, moved[1] + own_error2) if moved else None
-    other_cores = _other_cores(first, second)
     if other_cores is None:
         found.append(_mechanism("core type", 0.0, 0.0))
     else:
@@ -85,7 +85,7 @@ def mechanisms_of(first: Conditions, second: Conditions, *, same_canaries: bool)
     grown = _grown(first.series.profile, second.series.profile) if worked else []
     found.append(_mechanism("work", worked, error2 if worked else 0.0, told=grown))
     found.append(_mechanism("residual", left - worked, error2))
-    annotated = [_with_causes(each, first, second, fields) for each in found]
+    annotated = [_with_causes(each, first, second, fields, other_cores) for each in found]
     return tuple(sorted(annotated, key=lambda each: (each.name == "residual", -abs(math.log(each.factor)))))
 
 
@@ -194,13 +194,18 @@ def _grown(first: ProfileRecord | None, second: ProfileRecord | None) -> list[st
     return [f"{name} {one:.3f} -> {other:.3f} ms" for name, (one, other) in largest if abs(other - one) >= least_ms]
 
 
-def _with_causes(mechanism: Mechanism, first: Conditions, second: Conditions, fields: Sequence[str]) -> Mechanism:
+def _with_causes(
+    mechanism: Mechanism, first: Conditions, second: Conditions, fields: Sequence[str], other_cores: str | None
+) -> Mechanism:
     """Causes are looked for only of what is named."""
     if not mechanism.named:
         return mechanism
     causes: list[Cause] = []
+    if mechanism.name in ("clock", "core type") and other_cores is not None:
+        # Cores of another kind have another clock as well.
+        causes.append(Cause(name="core type", evidence=other_cores))
     if mechanism.name == "clock":
-        causes = list(_behind_the_clock(first, second, slower=mechanism.factor > 1.0))
+        causes += _behind_the_clock(first, second, slower=mechanism.factor > 1.0)
     elif mechanism.name == "contention":
         causes = list(_behind_contention(first, second))
     elif mechanism.name == "work":

@@ -239,11 +239,11 @@ def _open_remote(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Ben
                     "another run took the device: this one was not seen there for too long",
                     hint="finished launches are saved; go on with: edgebench run --resume last",
                 )
+            if held is not None:
+                patience.ask(partial(held.renew, _SILENCE_S + silent_s))
 
         def thermometer() -> ThermalState:
             keep()
-            if held is not None:
-                patience.ask(partial(held.renew, _SILENCE_S))
             return device.thermal_state()
 
         yield Bench(

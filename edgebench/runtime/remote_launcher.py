@@ -28,12 +28,15 @@ from edgebench.records import LayersRow, OutputRow, Plan, PlannedArtifact, Progr
 from edgebench.records.codec import encode, encode_trace
 from edgebench.runtime.base import Runtime
 from edgebench.runtime.ending import Ending, finished_trace
+from edgebench.runtime.heartbeat import MAX_AGE_S, heartbeat
 from edgebench.runtime.remote_agents import RemoteAgent, Site
 from edgebench.transport.patience import Patience
 from edgebench.transport.remote import Remote
 
 # As on this machine: the harness ends itself at its deadline, the kernel 2 s later.
 GRACE_S = 10.0
+# A launch with a longer deadline is kept alive by a heartbeat; a shorter one is bounded by its deadline well enough.
+LONG_S = 120.0
 _MEGABYTE = 1_000_000
 # The last words of the harness; its trace says everything else.
 _SAID_CHARACTERS = 4000
@@ -162,7 +165,13 @@ class RemoteLauncher:
 
     def _launch(self, plan: Plan, folder: str) -> Trace:
         there = self._planned(plan, folder)
-        raw = self._run(there, plan, self._started_by(plan.runtime, self._emit))
+        started = self._started_by(plan.runtime, self._emit)
+        if plan.deadline_s <= LONG_S:
+            raw = self._run(there, plan, started)
+        else:
+            self._keep(plan.deadline_s + GRACE_S)
+            raw = self._run_long(there, plan, started)
+            self._keep(0.0)
         trace = self._agent(plan.runtime).adapted(raw, plan)
         if trace is not raw:
             write_atomic(Path(plan.trace_path), encode_trace(trace))
@@ -181,6 +190,14 @@ class RemoteLauncher:
 
         site = Site(self._place.folder, self._remote, self._emit, launch)
         return self._agent(plan.runtime).planned(self._moved(plan, folder), site)
+
+    def _run_long(self, there: Plan, plan: Plan, started: str) -> Trace:
+        """As ``_run``, what runs there ending itself once this program or the way to it is gone."""
+        if not self._remote.parallel:
+            return self._run(there, plan, started)
+        path = f"{there.work_dir}/heartbeat"
+        with heartbeat(self._remote, path):
+            return self._run(replace(there, heartbeat_path=path, heartbeat_max_age_s=MAX_AGE_S), plan, started)
 
     def _run(self, there: Plan, plan: Plan, started: str) -> Trace:
         """The harness's own trace: ``there`` is the plan as the device reads it, ``plan`` as of here."""

@@ -166,6 +166,8 @@ def _settled_state(client: Client, address: str) -> str | None:
 class AdbChannel:
     """One device through the adb client: ``exec-out``, ``push`` and ``pull``."""
 
+    parallel = True
+
     def __init__(self, serial: str) -> None:
         """Opens the device of this serial, as ``choose`` returned it."""
         self.address = serial

@@ -64,6 +64,8 @@ def ensure_key(path: Path) -> None:
 class AdbShellChannel:
     """One device through adb-shell, over one connection that is made anew after whatever did not end cleanly."""
 
+    parallel = False
+
     def __init__(self, address: str, inner: Link) -> None:
         """``inner`` is a transport of adb-shell. Connects; raises as Channel's methods do."""
         self.address = address

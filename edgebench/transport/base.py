@@ -23,6 +23,9 @@ class Channel(Protocol):
     address: str
     """The serial or host:port by which the device was chosen."""
 
+    parallel: bool
+    """Whether commands may run at the same time, from several threads."""
+
     def stream(self, script: str, on_bytes: OnBytes, *, timeout_s: float) -> bool:
         """Runs ``script`` in the device's shell; stdout and stderr, merged, go to ``on_bytes`` while it runs.
 

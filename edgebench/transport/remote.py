@@ -69,6 +69,11 @@ class Remote:
         """The serial or host:port by which the device was chosen."""
         return self._channel.address
 
+    @property
+    def parallel(self) -> bool:
+        """Whether commands may run at the same time, from several threads."""
+        return self._channel.parallel
+
     def run(self, argv: Sequence[str], *, timeout_s: float = DEFAULT_TIMEOUT_S, on_line: OnLine | None = None) -> Ran:
         """Runs a command by its argument list, with stdin closed. See ``run_script``."""
         return self.run_script(shlex.join(argv), timeout_s=timeout_s, on_line=on_line)

@@ -54,6 +54,8 @@ _PLAIN_WORDS = "LC_ALL=C; export LC_ALL"
 class SshChannel:
     """One machine. It is connected to when it is first asked for something, and again by ``wait``."""
 
+    parallel = True
+
     def __init__(self, address: str) -> None:
         self.address = address
         self._destination = destination(address)

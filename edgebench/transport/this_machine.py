@@ -22,6 +22,7 @@ class ThisMachine:
     """See Channel. Each script runs in a session of its own, and goes on when its bound passes, as on any device."""
 
     address = THIS_MACHINE
+    parallel = True
 
     def stream(self, script: str, on_bytes: OnBytes, *, timeout_s: float) -> bool:
         """See Channel.stream."""

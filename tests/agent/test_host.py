@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -23,6 +24,33 @@ ctypes.PyDLL(None).sleep(30)  # PyDLL keeps the interpreter's lock: no Python th
 def test_a_c_call_that_never_gives_the_lock_back_is_ended_by_the_kernel(tmp_path):
     done = subprocess.run([sys.executable, "-c", WATCHDOG_WHILE_HUNG, str(tmp_path / "t")], timeout=20, check=False)
     assert done.returncode != 0
+
+
+HEARTBEAT = """
+import sys, time
+from edgebench.agent import host
+from edgebench.agent.wire import TraceWriter
+host.HEARTBEAT_LOOK_S = 0.02
+host.start_watchdog(float(sys.argv[2]), TraceWriter(sys.argv[1]), (sys.argv[3], 0.4))
+for _ in range(int(sys.argv[4])):
+    open(sys.argv[3], "w").close()
+    time.sleep(0.1)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("deadline_s", "beats", "code"), [(50.0, 0, "heartbeat"), (50.0, 8, "heartbeat"), (0.6, 600, "deadline")]
+)
+def test_a_launch_ends_itself_once_nobody_renews_its_heartbeat(tmp_path, deadline_s, beats, code):
+    """With no file at all, after some beats that end, and in time where they go on."""
+    trace, path = tmp_path / "trace", tmp_path / "heartbeat"
+    argv = [sys.executable, "-c", HEARTBEAT, str(trace), str(deadline_s), str(path), str(beats)]
+    done = subprocess.run(argv, timeout=30, check=False)
+    assert done.returncode == 1
+    row = json.loads(trace.read_text())
+    assert (row["type"], row["code"]) == ("error", code)
+    assert row["t_ns"] > 0 and path.exists() == (beats > 0)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from edgebench.files import sha256_file
 from edgebench.records import Plan
 from edgebench.runtime import get_runtime, remote_launcher
 from edgebench.runtime.harness_build import Harness
+from edgebench.runtime.heartbeat import heartbeat
 from edgebench.runtime.remote_agents import native_agents
 from edgebench.runtime.remote_launcher import Place, RemoteLauncher
 from edgebench.transport import patience as patience_module
@@ -161,6 +164,30 @@ def test_a_harness_that_hangs_is_ended_there(tmp_path: Path, monkeypatch: pytest
     failure = bench.failure(replace(bench.plan, deadline_s=0.5))
     assert isinstance(failure, LaunchFailed) and "hung" in failure.message
     assert not runs((tmp_path / "running").read_text().strip())
+
+
+def test_a_long_launch_is_told_again_and_again_that_somebody_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_launcher, "heartbeat", partial(heartbeat, every_s=0.02))
+    waits = f"""
+    grep -o '"heartbeat_path": "[^"]*"' "$1" | cut -d'"' -f4 > {tmp_path}/path
+    first=$(stat -c %y "$(cat {tmp_path}/path)")
+    for _ in $(seq 500); do [ "$(stat -c %y "$(cat {tmp_path}/path)")" = "$first" ] || break; sleep 0.01; done
+    [ "$(stat -c %y "$(cat {tmp_path}/path)")" != "$first" ] || exit 1
+    """
+    bench = Bench(tmp_path, waits + GOOD)
+    assert bench.launcher.launch(replace(bench.plan, deadline_s=600.0)).complete
+    assert (tmp_path / "path").read_text().startswith(bench.place.launches), "it lies in the launch's own folder"
+    assert bench.left() == []
+
+
+def test_a_short_launch_and_a_way_for_one_command_at_a_time_have_a_deadline_alone(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, f'cp "$1" {tmp_path}/seen.json; {GOOD}')
+    for deadline_s, parallel in ((60.0, True), (600.0, False)):
+        bench.channel.parallel = parallel
+        assert bench.launcher.launch(replace(bench.plan, deadline_s=deadline_s)).complete
+        assert json.loads((tmp_path / "seen.json").read_text())["heartbeat_path"] is None
 
 
 def test_a_loss_fails_the_launch_that_measures_and_no_other(tmp_path: Path) -> None:

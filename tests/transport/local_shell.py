@@ -16,6 +16,7 @@ class LocalShellChannel(ThisMachine):
 
     def __init__(self) -> None:
         self.address = "this-shell"
+        self.parallel = True
         self.faults = Faults()
         self.sent: list[str] = []
 
