@@ -21,7 +21,7 @@ from tabulate import tabulate
 from benchmarks.raw_rows import read_rows
 from edgebench.analyze.ratios import LogRatio, ratio_of
 from edgebench.analyze.statistics import LOOKS, half_width, interval_error, location_interval
-from edgebench.analyze.verdict import CONFIRM, conclude
+from edgebench.analyze.verdict import CONFIRM, UNLIKE_WIDER, conclude
 from edgebench.analyze.verdict import LOOKS as CHECK_LOOKS
 from edgebench.files import write_atomic
 
@@ -47,14 +47,14 @@ def told(logs: Sequence[float], order_effect: float, first: bool) -> list[LogRat
 
 
 def verdicts(
-    fit: Fitted, model: Model, ratio: float, checks: int, order: np.random.Generator
+    fit: Fitted, model: Model, ratio: float, checks: int, order: np.random.Generator, wider: float
 ) -> tuple[Counter[str], float]:
     """How often each verdict came, and the median of the launches that a check took."""
     found: Counter[str] = Counter()
     launches = []
     for _ in range(checks):
         logs = math.log(ratio) + model(fit, order, CHECK_LOOKS[-1] + CONFIRM[-1])[0]
-        ended = conclude(told(list(logs), fit.order, bool(order.random() < 0.5)), BUDGET)
+        ended = conclude(told(list(logs), fit.order, bool(order.random() < 0.5)), BUDGET, wider=wider)
         if ended is None:
             raise ValueError("a check that has all its launches ends")
         found[ended.verdict] += 1
@@ -136,12 +136,12 @@ def main() -> int:
         fits([("ratios of kin", kin), ("ratios of different networks", other), ("latencies", latency)]),
     ]
     kept = True
-    for name, fit in (("kin", kin), ("different networks", other)):
+    for name, fit, wider in (("kin", kin, 1.0), ("different networks", other, UNLIKE_WIDER)):
         lines = []
         for label, model in MODELS.items():
             line = [label]
             for ratio in (1.0, 1.0 + BUDGET, 1.03, 1.05):
-                found, launches = verdicts(fit, model, ratio, flags.replications, order)
+                found, launches = verdicts(fit, model, ratio, flags.replications, order, wider)
                 shares = {
                     each: found[each] / flags.replications for each in ("regressed", "pass", "improved", "inconclusive")
                 }

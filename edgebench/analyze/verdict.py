@@ -12,11 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgebench.analyze.ratios import LogRatio, centre_of
+from edgebench.records import ModelIdentity, RunRecord
 from edgebench.records.check import Verdict
 
 LOOKS = (6, 8, 10, 13, 17, 22, 28)
 # Over all looks, of calling a candidate slower than the budget allows when it is not; and as much of calling one fine.
 ERROR_EACH_SIDE = 0.01
+# Launches of networks that use a machine in different ways are alike where they are neighbours: their log ratios correlate by
+# .52 in 60 launches of mobileone_s0 against mobilenetv2_100, and by -.04 in 840 of networks that are nearly the same
+# (reports/benchmarks/statistics.md). The mean of 6 to 28 such launches scatters 1.8 to 1.9 times as much as it would if they
+# were independent, which is what their own scatter tells; somewhat more, as that is told by fewer than there are.
+UNLIKE_WIDER = 2.0
+# Networks are unlike where one has so many times the other's parameters, or multiply-adds.
+UNLIKE_FROM = 1.25
 # Launches of the confirmation: it is over with the first of these counts whose ratio is above the budget.
 CONFIRM = (2, 4, 6)
 
@@ -35,21 +43,34 @@ class Look:
     verdict: Verdict
 
 
-def look(told: Sequence[LogRatio], budget: float, looks: Sequence[int] = LOOKS) -> Look:
+def unlike(first: ModelIdentity, second: ModelIdentity) -> bool:
+    """Whether two networks differ by more than a change of one does; where it was not counted they do not."""
+    counts = ((first.params, second.params), (first.macs, second.macs))
+    return any(min(pair) > 0 and max(pair) > UNLIKE_FROM * min(pair) for pair in counts)
+
+
+def wider_of(record: RunRecord) -> float:
+    """By how much the mean of a check's launches scatters more than that of independent ones."""
+    [pair] = record.pairs
+    return UNLIKE_WIDER if unlike(record.series[pair.first].model, record.series[pair.second].model) else 1.0
+
+
+def look(told: Sequence[LogRatio], budget: float, looks: Sequence[int] = LOOKS, wider: float = 1.0) -> Look:
     """The verdict on what was ``told`` of a candidate by its baseline, with a ``budget`` (.02 allows 2 %), at one of ``looks``.
 
     *regressed*: even the lower bound is above 1 + budget. *pass*: the upper one is below; *improved* where it is below 1.
-    Raises ValueError for another count: the error is for these looks alone.
+    ``wider`` is by how much the mean scatters more than independent launches' does. Raises ValueError for another count: the
+    error is for these looks alone.
     """
     if len(told) not in looks:
         raise ValueError(f"{len(told)} launches, looks are at {', '.join(map(str, looks))}")
-    return fixed_look(told, budget, ERROR_EACH_SIDE / len(looks))
+    return fixed_look(told, budget, ERROR_EACH_SIDE / len(looks), wider)
 
 
-def fixed_look(told: Sequence[LogRatio], budget: float, error: float = ERROR_EACH_SIDE) -> Look:
+def fixed_look(told: Sequence[LogRatio], budget: float, error: float = ERROR_EACH_SIDE, wider: float = 1.0) -> Look:
     """As ``look``, at any number of launches that was fixed beforehand; it spends ``error`` on each side."""
     centre = centre_of(told)
-    half = centre.half(error)
+    half = wider * centre.half(error)
     low, high = math.exp(centre.log - half), math.exp(centre.log + half)
     return Look(len(told), math.exp(centre.log), low, high, verdict_of(low, high, budget))
 
@@ -78,17 +99,19 @@ class Conclusion:
     confirmation: Confirmation | None = None
 
 
-def first_decisive(told: Sequence[LogRatio], budget: float, looks: Sequence[int] = LOOKS) -> Look:
+def first_decisive(told: Sequence[LogRatio], budget: float, looks: Sequence[int] = LOOKS, wider: float = 1.0) -> Look:
     """The first look that decides, else the last that there are launches for. Raises ValueError where there is none."""
-    found = look(told[: looks[0]], budget, looks)
+    found = look(told[: looks[0]], budget, looks, wider)
     for at in looks[1:]:
         if found.verdict != "inconclusive" or len(told) < at:
             break
-        found = look(told[:at], budget, looks)
+        found = look(told[:at], budget, looks, wider)
     return found
 
 
-def conclude(told: Sequence[LogRatio], budget: float, looks: Sequence[int] = LOOKS) -> Conclusion | None:
+def conclude(
+    told: Sequence[LogRatio], budget: float, looks: Sequence[int] = LOOKS, wider: float = 1.0
+) -> Conclusion | None:
     """The end of a check by its launches in order; None where it needs more.
 
     Before *regressed* is said, as many more launches as ``CONFIRM`` says have to be above the budget by themselves; where they
@@ -96,7 +119,7 @@ def conclude(told: Sequence[LogRatio], budget: float, looks: Sequence[int] = LOO
     """
     if len(told) < looks[0]:
         return None
-    found = first_decisive(told, budget, looks)
+    found = first_decisive(told, budget, looks, wider)
     if found.verdict == "inconclusive":
         return Conclusion(found.verdict, found) if found.launches == looks[-1] else None
     if found.verdict != "regressed":

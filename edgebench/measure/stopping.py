@@ -9,7 +9,7 @@ from edgebench.analyze.pairs import log_ratios
 from edgebench.analyze.ratios import LogRatio, ratio_of
 from edgebench.analyze.statistics import half_width, interval_error
 from edgebench.analyze.summary import summarize
-from edgebench.analyze.verdict import CONFIRM, conclude
+from edgebench.analyze.verdict import CONFIRM, conclude, wider_of
 from edgebench.records import LaunchRecord, RunRecord, Summary, Trace
 
 # A series that fails this often in a row will not heal by being repeated.
@@ -96,11 +96,11 @@ class Standing:
         return lane.paired or any(pair.unpaired is not None for pair in self.record.pairs[:1])
 
     def _decided(self, budget: float) -> bool:
-        return conclude(self.told(0), budget, self.record.policy.looks) is not None
+        return conclude(self.told(0), budget, self.record.policy.looks, wider_of(self.record)) is not None
 
     def regressed(self, budget: float) -> bool:
         """A check shows the layers of what got slower, and of nothing else: they decide nothing."""
-        ended = conclude(self.told(0), budget, self.record.policy.looks)
+        ended = conclude(self.told(0), budget, self.record.policy.looks, wider_of(self.record))
         return ended is not None and ended.verdict == "regressed"
 
     def told(self, pair: int) -> list[LogRatio]:

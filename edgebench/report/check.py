@@ -12,7 +12,7 @@ from edgebench.analyze.pairs import interference, log_ratios, pair_launches
 from edgebench.analyze.ratios import LogRatio
 from edgebench.analyze.stored import Unpaired, unpaired
 from edgebench.analyze.summary import PARITY_NOT_CHECKED, most_common_reasons
-from edgebench.analyze.verdict import ERROR_EACH_SIDE, agreed, conclude, first_decisive, fixed_look
+from edgebench.analyze.verdict import ERROR_EACH_SIDE, agreed, conclude, first_decisive, fixed_look, wider_of
 from edgebench.errors import NoValidMeasurement
 from edgebench.records import Checked, CheckResult, LaunchRecord, LayerChange, Result, RunRecord, Trace
 from edgebench.records.check import Verdict
@@ -61,11 +61,13 @@ def check_of(
         raise ValueError(f"{record.run_id} is no check")
     logs = log_ratios(record, 0, traces, pair_traces)
     design = "paired" if pair.unpaired is None else f"alternating: {pair.unpaired}"
+    if (wider := wider_of(record)) > 1.0:
+        design += f"; launches of unlike networks depend on each other: bounds {wider:g} times as wide"
     if len(logs) < looks[0]:
         return _undecided(record, len(logs), budget, design)
-    ended, reasons = conclude(logs, budget, looks), []
+    ended, reasons = conclude(logs, budget, looks, wider), []
     # Where it is not concluded it was out of time, or of replacements.
-    decided = first_decisive(logs, budget, looks)
+    decided = first_decisive(logs, budget, looks, wider)
     verdict = ended.verdict if ended else "inconclusive"
     if ended is None and decided.verdict == "regressed":
         reasons.append(f"it ended before the confirmation: {len(logs) - decided.launches} of its launches")
@@ -79,7 +81,7 @@ def check_of(
     if pair.unpaired is None and (disturbed := interference(told := pair_launches(pair, pair_traces))):
         # When to stop was chosen by the turns of the same launches: it spends no more than one look.
         by_solo = [LogRatio(each.solo_log_ratio, each.swapped) for each in told]
-        alone = fixed_look(by_solo, budget, ERROR_EACH_SIDE / len(looks)).verdict
+        alone = fixed_look(by_solo, budget, ERROR_EACH_SIDE / len(looks), wider).verdict
         verdict = agreed(verdict, alone)
         reasons.append(f"{disturbed}; by the two alone it is {alone}")
     return CheckResult(

@@ -1,0 +1,230 @@
+"""Does a sustained run tell burst, steady state and time to throttle as they are? On simulated devices, never on a phone.
+
+A cool simulated phone holds the load until it is at rest, as ``edgebench run --sustained`` has it do. Launches of a twin that
+no heat slows down, on the same core before and after, say what the network takes at full clock. What the thermal model
+prescribed is read from its log, which shares the phone's clock with the trace.
+
+    burst, steady      as a ratio to the twin's, within 5 % of what the model's clock makes of it
+    time to throttle   within 1 s of when the clock first slowed work down by 3 % against the burst, for good
+
+    python -m benchmarks.sustained_phone                   # about 15 minutes; needs root or user namespaces
+    python -m benchmarks.sustained_phone --only pixel
+    python -m benchmarks.sustained_phone --report          # only prints
+
+Each parameter set has a rate of simulated time of its own, at which it throttles some ten seconds after its start. Goes on
+where the recording stands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+from msgspec.structs import asdict
+from msgspec.structs import replace as replaced
+from tabulate import tabulate
+
+from benchmarks.raw_rows import append_row, read_rows
+from benchmarks.resident import INPUT_SIZE
+from benchmarks.simulated_phone import SCHEDULE, Pair, SimulatedPhone, simulated_pair
+from edgebench.analyze.summary import launch_median_ms
+from edgebench.analyze.sustained import BURST_S, THROTTLED_BY, THROTTLED_FOR_S, sustained_of
+from edgebench.files import write_atomic
+from edgebench.measure.launching import Subject, launch
+from edgebench.measure.session import SUSTAINED_CANARY_MS, SUSTAINED_ITERATIONS_MAX
+from edgebench.records import IterationsRow, Schedule, Sustained, Trace
+from tests.virtual_phone import live
+from tests.virtual_phone.live import LogRow
+from tests.virtual_phone.thermal_model import ThermalParameters, cool, step
+from tests.virtual_phone.thermal_sets import BY_NAME
+
+MODEL = "benchmarks.resident:shallow"
+RECORD = Path("reports/benchmarks/sustained_phone.jsonl")
+TWINS = 4
+TWIN_SCHEDULE = replaced(SCHEDULE, measure_ms=800, canary_every_ms=400)
+# Later than the burst's end, so that there is a burst; held for as long as its body takes to come to rest.
+THROTTLES_AFTER_S = 12.0
+REST_IN_SKIN_CONSTANTS = 5.0
+HELD_S = (60.0, 240.0)
+RATIO_BAR, TIME_BAR_S = 0.05, 1.0
+
+
+def throttles_after_s(thermal: ThermalParameters) -> float:
+    """Simulated seconds until one busy core throttles a phone that was cool. Raises ValueError where it never does."""
+    state = cool(thermal)
+    while state.level == 0:
+        state = step(thermal, state, 1.0, 0.1)
+        if state.time_s > 3600.0:
+            raise ValueError(f"{thermal.name} never throttles")
+    return state.time_s
+
+
+def measure(name: str, record: Path) -> None:
+    """Appends a row: one sustained launch, its twins, and what the thermal model says of it."""
+    thermal = BY_NAME[name]
+    rate = throttles_after_s(thermal) / THROTTLES_AFTER_S
+    held_s = min(max(REST_IN_SKIN_CONSTANTS * thermal.tau_skin_s / rate, HELD_S[0]), HELD_S[1])
+    with (
+        tempfile.TemporaryDirectory(prefix="edgebench-") as scratch,
+        simulated_pair(thermal, Path(scratch), rate=rate) as pair,
+    ):
+        subject = pair.subject(MODEL, INPUT_SIZE)
+        before = _twins(pair, subject, 0)
+        log = live.log_file(pair.phone.phone.folder)
+        pair.phone.phone.reset()
+        seen = log.stat().st_size
+        trace = _sustained(pair.phone, subject, held_s)
+        with log.open("rb") as file:
+            file.seek(seen)
+            looks = [LogRow(*row) for row in _rows(file.read())]
+        after = _twins(pair, subject, TWINS)
+    found = sustained_of(trace)
+    append_row(
+        record,
+        device="simulated device",
+        set=name,
+        held_out=thermal.held_out,
+        rate=rate,
+        twins_ms=[*before, *after],
+        sustained=asdict(found),
+        truth=truth_of(trace, looks, found),
+    )
+
+
+def _rows(text: bytes) -> list[Any]:
+    import json
+
+    return [json.loads(line) for line in text.split(b"\n")[:-1]]
+
+
+def _twins(pair: Pair, subject: Subject, first: int) -> list[float]:
+    """Medians of the twin's launches, in ms, while the phone's time stands still."""
+    found = []
+    with pair.phone.clock.stopped():
+        for index in range(first, first + TWINS):
+            trace = pair.twin.launch(subject, TWIN_SCHEDULE, index=index).trace
+            if trace is None:
+                raise RuntimeError(f"launch {index} of the twin failed")
+            found.append(launch_median_ms(trace))
+    return found
+
+
+def _sustained(on: SimulatedPhone, subject: Subject, seconds: float) -> Trace:
+    """As measure.session has it held."""
+    schedule = replaced(
+        Schedule(),
+        measure_ms=round(seconds * 1e3),
+        canary_every_ms=SUSTAINED_CANARY_MS,
+        iterations_max=SUSTAINED_ITERATIONS_MAX,
+        iterations_min=1,
+    )
+    at = replace(on.at, gate=None)
+    launched = launch(subject, at, schedule, kind="sustained", lane="1", index=0, session=0)
+    if launched.trace is None or not launched.record.used:
+        raise RuntimeError(f"the sustained launch failed: {launched.record.reasons}")
+    return launched.trace
+
+
+def truth_of(trace: Trace, looks: Sequence[LogRow], found: Sustained) -> dict[str, float | None]:
+    """By the clock that the model set: how much slower work was in the burst and in the steady state that was ``found``, and
+    when it first was slower than the burst by as much, and for as long, as counts as throttled."""
+    start_ns = trace.of(IterationsRow)[0].t_ns
+    # The log is denser than any level lasts.
+    at_s = [(look.virtual_ns - start_ns) / 1e9 for look in looks]
+    slower = [1.0 / look.ratio for look in looks]
+    during = [place for place, second in enumerate(at_s) if 0.0 <= second < found.duration_s]
+    burst = median(slower[place] for place in during if at_s[place] < BURST_S)
+    first = None
+    for place in during:
+        window = [slower[it] for it in during if at_s[place] <= at_s[it] < at_s[place] + THROTTLED_FOR_S]
+        if (
+            window[0] > burst * (1.0 + THROTTLED_BY)
+            and fmean(each > burst * (1.0 + THROTTLED_BY) for each in window) >= 0.8
+        ):
+            first = at_s[place]
+            break
+    rest = [slower[place] for place in during if found.steady_from_s is not None and at_s[place] >= found.steady_from_s]
+    return {
+        "burst": burst,
+        "steady": math.exp(fmean(math.log(each) for each in rest)) if rest else None,
+        "throttled_after_s": first,
+    }
+
+
+def report(record: Path) -> int:
+    """Prints and keeps the table; 1 where a bar is missed or a set is lacking."""
+    table, kept = [], {row["set"] for row in read_rows(record)} == set(BY_NAME)
+    for row in read_rows(record):
+        found, truth = row["sustained"], row["truth"]
+        twin_ms = median(row["twins_ms"])
+        burst = found["burst_ms"] / twin_ms / truth["burst"] - 1.0
+        steady = found["steady_ms"] / twin_ms / truth["steady"] - 1.0 if found["steady_ms"] else None
+        late_s = (
+            found["throttled_after_s"] - truth["throttled_after_s"]
+            if None not in (found["throttled_after_s"], truth["throttled_after_s"])
+            else None
+        )
+        fine = abs(burst) <= RATIO_BAR and steady is not None and abs(steady) <= RATIO_BAR
+        fine = fine and late_s is not None and abs(late_s) <= TIME_BAR_S
+        kept = kept and fine
+        table.append(
+            [
+                row["set"] + (" (held out)" if row["held_out"] else ""),
+                f"{found['duration_s']:.0f} s",
+                f"{truth['burst']:.3f}",
+                f"{burst:+.1%}",
+                "n/a" if truth["steady"] is None else f"{truth['steady']:.3f}",
+                "none found" if steady is None else f"{steady:+.1%}",
+                "n/a" if truth["throttled_after_s"] is None else f"{truth['throttled_after_s']:.1f} s",
+                "none found" if late_s is None else f"{late_s:+.2f} s",
+                f"{max(row['twins_ms']) / min(row['twins_ms']) - 1.0:.1%}",
+                "yes" if fine else "NO",
+            ]
+        )
+    headers = (
+        "parameter set",
+        "held for",
+        "burst, prescribed",
+        "found",
+        "steady, prescribed",
+        "found",
+        "throttled after",
+        "found",
+        "twins spread by",
+        "within the bars",
+    )
+    text = "\n\n".join(
+        (
+            "What a sustained run says on a **simulated device**, against what its thermal model prescribed, as a ratio to an"
+            " unthrottled twin, by `python -m benchmarks.sustained_phone`; raw: the .jsonl beside."
+            f" The bars: ratios within {RATIO_BAR:.0%}, times within {TIME_BAR_S:.0f} s.",
+            tabulate(table, headers=headers, tablefmt="github", disable_numparse=True),
+        )
+    )
+    print(text)
+    write_atomic(record.with_suffix(".md"), (text + "\n").encode())
+    return 0 if kept else 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--record", type=Path, default=RECORD)
+    parser.add_argument("--only", choices=list(BY_NAME), help="one parameter set")
+    parser.add_argument("--report", action="store_true", help="only prints")
+    arguments = parser.parse_args()
+    done = {row["set"] for row in read_rows(arguments.record)}
+    for name in [] if arguments.report else [arguments.only] if arguments.only else BY_NAME:
+        if name not in done:
+            measure(name, arguments.record)
+            print(f"{name}: measured", flush=True)
+    return report(arguments.record)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
