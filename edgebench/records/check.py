@@ -35,7 +35,8 @@ class CheckResult(Record, frozen=True, kw_only=True):
     *inconclusive*, with ``reasons``. Ratio and bounds are null where nothing may be compared.
 
     ``design`` is *paired* where both were timed in turns in one process, *alternating* with the reason where their launches
-    were dealt in turns, *unpaired* with the reason where a number was stored, which holds for its own session. ``memory_ratio``
+    were dealt in turns, *unpaired* with the reason where a number was stored, which holds for its own session. The bounds are
+    ``wider`` times as far apart as launches that do not depend on each other would tell. ``memory_ratio``
     is of the peaks of launches of each by itself, ``size_ratio`` of the artifacts' files. ``layers`` are those that grew the
     most where the network regressed; they decide nothing.
     """
@@ -44,6 +45,7 @@ class CheckResult(Record, frozen=True, kw_only=True):
     budget: float
     ratio: float | None
     bounds: tuple[float, float] | None
+    wider: float = 1.0
     launches: int
     confirmation_ratio: float | None = None
     design: str

@@ -61,10 +61,9 @@ def check_of(
         raise ValueError(f"{record.run_id} is no check")
     logs = log_ratios(record, 0, traces, pair_traces)
     design = "paired" if pair.unpaired is None else f"alternating: {pair.unpaired}"
-    if (wider := wider_of(record)) > 1.0:
-        design += f"; launches of unlike networks depend on each other: bounds {wider:g} times as wide"
     if len(logs) < looks[0]:
         return _undecided(record, len(logs), budget, design)
+    wider = wider_of(record)
     ended, reasons = conclude(logs, budget, looks, wider), []
     # Where it is not concluded it was out of time, or of replacements.
     decided = first_decisive(logs, budget, looks, wider)
@@ -89,6 +88,7 @@ def check_of(
         budget=budget,
         ratio=decided.ratio,
         bounds=(decided.low, decided.high),
+        wider=wider,
         launches=decided.launches,
         confirmation_ratio=ended.confirmation.ratio if ended and ended.confirmation else None,
         design=design,
@@ -254,6 +254,10 @@ def check_lines(checked: Checked) -> list[str]:
                 else f"each side errs in at most {ERROR_EACH_SIDE:.0%} of checks"
             ),
         ]
+    if check.wider > 1.0:
+        lines.append(
+            f"launches of unlike networks depend on each other: the bounds are {check.wider:g} times as wide for it"
+        )
     if check.confirmation_ratio is not None:
         lines.append(f"launches to confirm it: {check.confirmation_ratio:.4f} x")
     if check.memory_ratio is not None and baseline.memory_peak_bytes and candidate.memory_peak_bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from msgspec.structs import replace
 
@@ -19,11 +21,19 @@ NEW = result("new", memory_peak_bytes=110 * 2**20)
 
 
 def checked(
-    ratios: list[float], *, solo: float | None = None, results: tuple[Result, Result] = (OLD, NEW)
+    ratios: list[float],
+    *,
+    solo: float | None = None,
+    results: tuple[Result, Result] = (OLD, NEW),
+    params: tuple[int, int] = (100, 100),
 ) -> CheckResult:
     launches = tuple(launch_record(index, kind="pair") for index in range(len(ratios)))
     policy = RunPolicy(looks=LOOKS, budget=0.03, profile=False)
-    run = replace(record("old", "new", policy=policy), pairs=(Pair(first=0, second=1, launches=launches),))
+    run = record("old", "new", policy=policy)
+    series = tuple(
+        replace(each, model=replace(each.model, params=count)) for each, count in zip(run.series, params, strict=True)
+    )
+    run = replace(run, series=series, pairs=(Pair(first=0, second=1, launches=launches),))
     traces = {index: pair_trace(5.0, 5.0 * each, (5.0, 5.0 * (solo or each))) for index, each in enumerate(ratios)}
     return check_of(run, results, [{}, {}], traces)
 
@@ -47,6 +57,17 @@ def test_a_candidate_that_is_alike_passes_with_its_figures():
     )
     assert lines[1] == "by 6 launches in turns in one process; each side errs in at most 1% of checks"
     assert lines[2:] == ["memory: 100.0 -> 110.0 MiB (1.100 x)", "size of the files: 1.010 x"]
+
+
+def test_bounds_of_unlike_networks_are_wider_and_it_is_said():
+    alike, unlike = checked(CALM, params=(100, 124)), checked(CALM, params=(100, 126))
+    assert alike.bounds is not None and unlike.bounds is not None
+    assert math.log(unlike.bounds[1] / unlike.bounds[0]) == pytest.approx(
+        2 * math.log(alike.bounds[1] / alike.bounds[0])
+    )
+    assert (alike.wider, unlike.wider) == (1.0, 2.0)
+    assert any("depend on each other: the bounds are 2 times as wide" in line for line in told(unlike))
+    assert not any("depend on each other" in line for line in told(alike))
 
 
 def test_a_slower_candidate_has_regressed_once_that_is_confirmed():
