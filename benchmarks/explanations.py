@@ -41,6 +41,7 @@ from edgebench.export.pipeline import obtain
 from edgebench.measure.launching import Launched, Subject, completed_identity, launch, with_conditions
 from edgebench.measure.prepare import Request, prepare
 from edgebench.records import LaunchRecord, RunPolicy, RunRecord
+from edgebench.runtime.launcher import plan_artifact
 from tests.virtual_phone.profiles import PIXEL_8_PRO, Core
 from tests.virtual_phone.thermal_sets import PIXEL
 
@@ -199,14 +200,15 @@ def _busy_core(share: float) -> Iterator[None]:
 
 def _renamed(folder: Path) -> Path:
     """The same network in other bytes, as FILE.param: each of its layers is called something else."""
-    _, kept = obtain(resolve_model(MODEL)[0], format="ncnn", input_size=(INPUT_SIZE,))
-    (param,) = kept.glob("*.param")
+    artifact, kept = obtain(resolve_model(MODEL)[0], format="ncnn", input_size=(INPUT_SIZE,))
+    files = {role: Path(path) for role, path in plan_artifact(artifact, kept).files.items()}
+    param = files["param"]
     header, count, *layers = param.read_text(encoding="ascii").splitlines()
     named = (line.split(maxsplit=2) for line in layers)
     path = folder / "renamed.param"
     lines = [f"{kind} renamed_{name} {rest}" for kind, name, rest in named]
     path.write_text("\n".join([header, count, *lines]) + "\n", encoding="ascii")
-    path.with_suffix(".bin").write_bytes(param.with_suffix(".bin").read_bytes())
+    path.with_suffix(".bin").write_bytes(files["bin"].read_bytes())
     return path
 
 

@@ -2,7 +2,8 @@
 
 A group-sequential test: the interval is looked at after so many launches as ``LOOKS`` says, and the check ends as soon as it
 lies on one side of the budget. Each look may spend an equal share of the error on each side (Bonferroni over looks, Dunn
-1961), which holds however the looks depend on each other. The interval is that of ``ratios``.
+1961), which holds however the looks depend on each other. The interval is that of ``ratios``, made wider by as much as
+launches of a check are known to depend on each other.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ ERROR_EACH_SIDE = 0.01
 # (reports/benchmarks/statistics.md). The mean of 6 to 28 such launches scatters 1.8 to 1.9 times as much as it would if they
 # were independent, which is what their own scatter tells; somewhat more, as that is told by fewer than there are.
 UNLIKE_WIDER = 2.0
+# Of the variance of a log ratio, as much is a level that wanders slowly: all launches of a check share it (same place).
+COMMON = 0.02
 # Networks are unlike where one has so many times the other's parameters, or multiply-adds.
 UNLIKE_FROM = 1.25
 # Launches of the confirmation: it is over with the first of these counts whose ratio is above the budget.
@@ -70,7 +73,7 @@ def look(told: Sequence[LogRatio], budget: float, looks: Sequence[int] = LOOKS, 
 def fixed_look(told: Sequence[LogRatio], budget: float, error: float = ERROR_EACH_SIDE, wider: float = 1.0) -> Look:
     """As ``look``, at any number of launches that was fixed beforehand; it spends ``error`` on each side."""
     centre = centre_of(told)
-    half = wider * centre.half(error)
+    half = wider * math.sqrt(1.0 + COMMON * (len(told) - 1)) * centre.half(error)
     low, high = math.exp(centre.log - half), math.exp(centre.log + half)
     return Look(len(told), math.exp(centre.log), low, high, verdict_of(low, high, budget))
 
