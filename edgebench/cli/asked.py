@@ -17,7 +17,7 @@ from edgebench.records import CheckPolicy
 _DECIDED = {each: f"--{each}" for each in ("launches", "ci", "sessions", "strict")} | {"builds": "--rebuilds"}
 # What is said of all checks of a policy, by the names of parameters.
 _WHERE = ("runs_dir", "baselines_dir")
-_NOT_OF_A_CHECK = ("policy", "as_json", "junit", "markdown", "svg", "annotations", *_WHERE)
+_NOT_OF_A_CHECK = ("policy", "resume", "as_json", "junit", "markdown", "svg", "annotations", *_WHERE)
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,16 @@ def asked_from(
         raise UsageError("a check has a baseline and a candidate", hint=f"give {where}")
     return Asked(
         name=name or f"{values['candidate']} against {values['baseline']}",
-        flags=MeasuringFlags(**{field.name: values[field.name] for field in fields(MeasuringFlags)}),
+        flags=flags_of(ctx),
         given=frozenset(given_here),
         **{name: values[name] for name in ("baseline", "candidate", "budget", "memory_budget", "size_budget")},
         **{name: values[name] for name in ("unpaired", "baselines_dir")},
     )
+
+
+def flags_of(ctx: click.Context) -> MeasuringFlags:
+    """How to measure, as it was said."""
+    return MeasuringFlags(**{field.name: ctx.params[field.name] for field in fields(MeasuringFlags)})
 
 
 def of_policy(ctx: click.Context, path: Path) -> list[Asked]:

@@ -3,38 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from edgebench.cli.asked import Asked, asked_from, of_policy
-from edgebench.cli.context import complete_models, json_option, print_json, stderr_console
-from edgebench.cli.measuring import bench_of, order_of, request_of, results_from, target_of
-from edgebench.cli.options import MeasuringFlags, Percentage, baselines_option, measuring_options
-from edgebench.cli.progress import progress
-from edgebench.cli.sides import Side, side_of
+from edgebench.cli.asked import Asked, asked_from, flags_of, of_policy
+from edgebench.cli.checking import attempted, gone_on_with, sides_of
+from edgebench.cli.context import complete_models, json_option, print_json
+from edgebench.cli.measuring import (
+    require_resumable,
+    target_of,
+)
+from edgebench.cli.options import Percentage, baselines_option, measuring_options
 from edgebench.errors import (
-    EXIT_ERROR,
     EXIT_INCONCLUSIVE,
     EXIT_OK,
     EXIT_REGRESSION,
     EdgebenchError,
-    Interrupted,
     InvalidFile,
     UnknownName,
-    UsageError,
 )
 from edgebench.files import write_atomic
-from edgebench.measure.measuring import measure_prepared
-from edgebench.measure.prepare import Prepared, prepare
-from edgebench.records import CheckDocument, Checked, CheckFailure, CheckResult, Result, RunPolicy
-from edgebench.runtime.onnxruntime import PROVIDERS
+from edgebench.records import (
+    CheckDocument,
+    Checked,
+    CheckFailure,
+)
 
-# A device that always throttles would keep a check for hours at its gate; --max-time says otherwise.
-MAX_TIME_S = 1800.0
+# What --resume may be given with: where the run is, what it does not keep, and how the verdict is told.
+RESUME_TAKES = frozenset(
+    {"resume", "runs_dir", "serial", "wait", "size_budget", "junit", "markdown", "svg", "annotations", "as_json"}
+)
 
 
 @click.command("check")
@@ -71,6 +73,9 @@ MAX_TIME_S = 1800.0
     default=None,
     help="Print GitHub annotations. Default: where GITHUB_ACTIONS is true.",
 )
+@click.option(
+    "--resume", metavar="RUN", help="Go on with an interrupted check: the id of its run, part of it, or `last`."
+)
 @baselines_option
 @measuring_options
 @json_option
@@ -83,6 +88,7 @@ def command(
     markdown: Path | None,
     svg: Path | None,
     annotations: bool | None,
+    resume: str | None,
     as_json: bool,
     **_: Any,  # noqa: ANN401  (of one check, which are taken from the context)
 ) -> int:
@@ -97,6 +103,7 @@ def command(
     edgebench check --baseline old.onnx --candidate new.onnx
     edgebench check --baseline main --candidate mypackage.net:build --runtime ncnn --budget 2%
     edgebench check --policy checks.yaml --junit checks.xml --markdown checks.md
+    edgebench check --resume last
 
     \b
     checks.yaml: flags of this verb by their names; a check's own win over the defaults
@@ -109,20 +116,15 @@ def command(
     6 too few launches could be used. A candidate that fails parity is not timed. Of several checks a regression counts first,
     then a failure, then what is inconclusive.
     """
-    asked = [asked_from(ctx, "")] if policy is None else of_policy(ctx, policy)
-    # Everything is named before anything is measured.
-    for each in asked:
-        try:
-            _sides(each)
-            target_of(each.flags.target, each.flags.serial)
-        except UnknownName as error:
-            if policy is None:
-                raise
-            raise InvalidFile(str(policy), f"$.checks.{each.name}", error.message, hint=error.hint) from error
+    if resume is not None:
+        require_resumable(RESUME_TAKES)
+        checks: list[Callable[[], Checked]] = [partial(gone_on_with, resume, flags_of(ctx), ctx.params["size_budget"])]
+    else:
+        checks = [partial(attempted, each) for each in _asked(ctx, policy)]
     checked: list[Checked] = []
     try:
-        for each in asked:
-            checked.append(_attempted(each))
+        for check in checks:
+            checked.append(check())
     finally:
         # Also on Ctrl-C: what was found is not lost.
         alone = policy is None and any(each.failure for each in checked)
@@ -137,6 +139,20 @@ def command(
     return _status(checked)
 
 
+def _asked(ctx: click.Context, policy: Path | None) -> list[Asked]:
+    """The checks that are asked for. Everything is named before anything is measured: raises what is wrong with a name."""
+    asked = [asked_from(ctx, "")] if policy is None else of_policy(ctx, policy)
+    for each in asked:
+        try:
+            sides_of(each)
+            target_of(each.flags.target, each.flags.serial)
+        except UnknownName as error:
+            if policy is None:
+                raise
+            raise InvalidFile(str(policy), f"$.checks.{each.name}", error.message, hint=error.hint) from error
+    return asked
+
+
 class _Failed(EdgebenchError):
     """The failure of a single check, as every verb tells it."""
 
@@ -144,170 +160,6 @@ class _Failed(EdgebenchError):
         super().__init__(failure.message, hint=failure.hint)
         self.code = failure.code
         self.exit_status = failure.exit_status
-
-
-def _sides(asked: Asked) -> tuple[Side, Side]:
-    where = (asked.flags.runs_dir, asked.baselines_dir)
-    return (
-        side_of(asked.baseline, *where, baseline_first=True),
-        side_of(asked.candidate, *where, baseline_first=False),
-    )
-
-
-def _attempted(asked: Asked) -> Checked:
-    """One of several: what goes wrong with it is told with it."""
-    try:
-        return _checked(asked)
-    except Interrupted:
-        raise
-    except EdgebenchError as error:
-        failure = CheckFailure(
-            code=error.code, message=error.message, hint=error.hint, exit_status=int(error.exit_status)
-        )
-    except OSError as error:
-        failure = CheckFailure(
-            code="os",
-            message=f"{error.filename}: {error.strerror}",
-            hint="check the path and its permissions",
-            exit_status=EXIT_ERROR,
-        )
-    return Checked(
-        name=asked.name,
-        baseline=asked.baseline,
-        candidate=asked.candidate,
-        target=asked.flags.target,
-        failure=failure,
-    )
-
-
-def _checked(asked: Asked) -> Checked:
-    from edgebench.report.check import Budgets, with_other_budgets
-
-    sides = _sides(asked)
-    flags = _as_measured_before(asked, sides[0].stored)
-    runtimes = flags.runtimes or target_of(flags.target, flags.serial).runtimes[:1]
-    if len(runtimes) != 1 or len(flags.precisions) != 1:
-        raise UsageError("a check is of one runtime in one precision", hint="call it once for each")
-    flags = replace(flags, runtimes=runtimes)
-    if all(side.model is not None for side in sides):
-        check, results, sizes = _measured(asked, flags, sides)
-    else:
-        check, results, sizes = _of_numbers(asked, flags, sides)
-    check = with_other_budgets(check, results, sizes, Budgets(asked.memory_budget, asked.size_budget))
-    return Checked(
-        name=asked.name,
-        baseline=asked.baseline,
-        candidate=asked.candidate,
-        target=flags.target,
-        check=check,
-        results=tuple(results),
-    )
-
-
-def _as_measured_before(asked: Asked, stored: Result | None) -> MeasuringFlags:
-    """What was not asked for is as it was when the baseline was measured."""
-    flags = asked.flags
-    if stored is None:
-        return flags
-    options = stored.identity.runtime_options if flags.runtimes in (None, (stored.runtime,)) else {}
-    provider = next((name for name, own in PROVIDERS.items() if own == options.get("provider")), None)
-    dla = options.get("dla")
-    return replace(
-        flags,
-        runtimes=flags.runtimes or (stored.runtime,),
-        threads=flags.threads or stored.threads,
-        precisions=flags.precisions if "precisions" in asked.given else (stored.precision,),
-        provider=flags.provider or provider,
-        dla=dla if flags.dla is None and isinstance(dla, int) else flags.dla,
-    )
-
-
-Found = tuple[CheckResult, list[Result], tuple[int, int] | None]
-
-
-def _measured(asked: Asked, flags: MeasuringFlags, sides: Sequence[Side]) -> Found:
-    """Both measured now."""
-    from edgebench.analyze.verdict import LOOKS
-    from edgebench.report.check import check_of, since_stored
-
-    models = tuple(side.model for side in sides if side.model is not None)
-    policy = RunPolicy(
-        looks=LOOKS,
-        budget=asked.budget,
-        memory_budget=asked.memory_budget,
-        max_time_s=flags.max_time or MAX_TIME_S,
-        gate=flags.gate,
-        profile=True,
-    )
-    with progress() as emit, bench_of(models, flags, emit) as bench:
-        request = request_of(models, flags, bench)
-        prepared = prepare(request, bench)
-        _require_two(prepared, asked)
-        order = order_of(flags, profile=False, comparison="alternate" if asked.unpaired else "in turns")
-        store, record = measure_prepared(prepared, request.cores, replace(order, policy=policy), bench)
-    stderr_console().print(f"saved: {store.folder}", markup=False, soft_wrap=True)
-    results = results_from(store, record)
-    traces = [store.traces(each) for each in record.series]
-    check = check_of(record, results, traces, store.traces(record.pairs[0]))
-    return since_stored(check, sides[0].stored, results[0]), results, _sizes(prepared)
-
-
-def _require_two(prepared: Prepared, asked: Asked) -> None:
-    """Raises what was wrong with either, UsageError where they are not two of a kind."""
-    if prepared.failures:
-        raise prepared.failures[0][1]
-    if len(prepared.series) != 2:
-        raise UsageError(
-            f"{asked.baseline} and {asked.candidate} are {len(prepared.series)} models", hint="name one model each"
-        )
-    first, second = (series.identity for series in prepared.series)
-    if first.precision_stored != second.precision_stored:
-        raise UsageError(
-            f"{asked.baseline} is stored in {first.precision_stored} and {asked.candidate} in"
-            f" {second.precision_stored}: a check holds like against like",
-            hint="compare them: edgebench compare; or save a baseline in the candidate's precision",
-        )
-    # Names are the network's own matter.
-    if sorted(first.inputs.values()) != sorted(second.inputs.values()):
-        shapes = ["; ".join("x".join(map(str, shape)) for shape in each.inputs.values()) for each in (first, second)]
-        raise UsageError(
-            f"{asked.baseline} takes {shapes[0]} and {asked.candidate} {shapes[1]}: a check holds like against like",
-            hint="give --batch or --input-size as the baseline has it",
-        )
-
-
-def _sizes(prepared: Prepared) -> tuple[int, int]:
-    """What is deployed of each, in bytes: not the inputs and outputs that parity is held against."""
-    first, second = (
-        sum(file.size_bytes for file in subject.artifact.files if not file.role.startswith(("reference:", "sidecar")))
-        for subject in prepared.subjects
-    )
-    return first, second
-
-
-def _of_numbers(asked: Asked, flags: MeasuringFlags, sides: Sequence[Side]) -> Found:
-    """One side, or both, only as it was stored."""
-    from edgebench.report.check import check_of_stored
-
-    results = [_alone(side, flags) for side in sides]
-    why = "; ".join(side.gone for side in sides if side.gone)
-    return check_of_stored(results[0], results[1], asked.budget, why), results, None
-
-
-def _alone(side: Side, flags: MeasuringFlags) -> Result:
-    if side.model is None:
-        if side.stored is None:
-            raise ValueError(f"{side.name} is neither a model nor a result")
-        return side.stored
-    with progress() as emit, bench_of((side.model,), flags, emit) as bench:
-        request = request_of((side.model,), flags, bench)
-        prepared = prepare(request, bench)
-        if len(prepared.series) != 1:
-            raise UsageError(f"{side.name} is {len(prepared.series)} models", hint="name one")
-        store, record = measure_prepared(prepared, request.cores, order_of(flags, profile=True), bench)
-    stderr_console().print(f"saved: {store.folder}", markup=False, soft_wrap=True)
-    [result] = results_from(store, record)
-    return result
 
 
 def _written(checked: Sequence[Checked], *, junit: Path | None, markdown: Path | None, svg: Path | None) -> None:

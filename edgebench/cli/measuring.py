@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from edgebench.analyze.statistics import LOOKS, looks_until
 from edgebench.catalog import resolve_model, resolve_target
 from edgebench.cli.context import print_json, stderr_console, stdout_console
-from edgebench.cli.options import MeasuringFlags
-from edgebench.errors import EXIT_ERROR, EXIT_NO_VALID_MEASUREMENT, EXIT_OK, NoValidMeasurement
+from edgebench.cli.options import MeasuringFlags, flags_given
+from edgebench.errors import EXIT_ERROR, EXIT_NO_VALID_MEASUREMENT, EXIT_OK, NoValidMeasurement, UsageError
 from edgebench.events import Emit
 from edgebench.measure.measuring import Order
 from edgebench.measure.opening import Access, on_serial, open_bench
@@ -110,6 +110,27 @@ def order_of(
 def this_command() -> tuple[str, ...]:
     """The command line as it was typed."""
     return ("edgebench", *sys.argv[1:])
+
+
+def resumed(name: str, flags: MeasuringFlags, emit: Emit) -> tuple[RunStore, RunRecord]:
+    """An interrupted run gone on with, on the device that it was begun on. Raises as measure.measuring.resume does."""
+    from edgebench.measure.measuring import resume
+    from edgebench.measure.store import find_run
+
+    store = find_run(flags.runs_dir, name)
+    begun = store.load()
+    access = Access(wait=flags.wait, settings=begun.series[0].identity.settings)
+    # A phone on a network may have another port by now; that it is the same phone is checked.
+    with open_bench(on_serial(begun.target, flags.serial), emit, access) as bench:
+        return store, resume(store, bench)
+
+
+def require_resumable(taken: frozenset[str]) -> None:
+    """Raises UsageError where flags stand beside --resume that a run was begun with; ``taken`` are those that may."""
+    if given := flags_given() - taken:
+        raise UsageError(
+            f"--resume goes on as the run was begun: it takes no {', '.join(sorted(given))}", hint="leave them out"
+        )
 
 
 def results_from(store: RunStore, record: RunRecord) -> list[Result]:

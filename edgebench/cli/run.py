@@ -5,13 +5,22 @@ from __future__ import annotations
 import click
 
 from edgebench.cli.context import complete_models, json_option, stderr_console
-from edgebench.cli.measuring import bench_of, order_of, print_results, request_of, results_from, status_of
-from edgebench.cli.options import MeasuringFlags, depth_option, flags_given, measuring_options, sustained_option
+from edgebench.cli.measuring import (
+    bench_of,
+    order_of,
+    print_results,
+    request_of,
+    require_resumable,
+    results_from,
+    resumed,
+    status_of,
+)
+from edgebench.cli.options import MeasuringFlags, depth_option, measuring_options, sustained_option
 from edgebench.cli.progress import progress
 from edgebench.errors import UsageError
 
 # What --resume may be given with: where the run is, and how it is shown.
-RESUME_TAKES = {"resume", "runs_dir", "as_json", "depth", "strict", "wait", "serial"}
+RESUME_TAKES = frozenset({"resume", "runs_dir", "as_json", "depth", "strict", "wait", "serial"})
 
 
 @click.command("run")
@@ -54,24 +63,19 @@ def command(
     could not be exported, proven or run, 6 no valid measurement, 130 interrupted.
     """
     from edgebench.measure.measuring import measure
-    from edgebench.measure.measuring import resume as go_on
-    from edgebench.measure.opening import Access, on_serial, open_bench
     from edgebench.measure.store import find_run
 
     if bool(models) == bool(resume):
         raise UsageError("name MODELS or --resume RUN, one of the two", hint="edgebench run mobileone")
-    if resume and (given := flags_given() - RESUME_TAKES):
-        raise UsageError(
-            f"--resume goes on as the run was begun: it takes no {', '.join(sorted(given))}", hint="leave them out"
-        )
+    if resume:
+        require_resumable(RESUME_TAKES)
+        if find_run(flags.runs_dir, resume).load().policy.budget is not None:
+            raise UsageError(
+                f"{resume} is a check", hint=f"go on to its verdict with: edgebench check --resume {resume}"
+            )
     with progress() as emit:
         if resume:
-            store = find_run(flags.runs_dir, resume)
-            begun = store.load()
-            access = Access(wait=flags.wait, settings=begun.series[0].identity.settings)
-            # A phone on a network may have another port by now; that it is the same phone is checked.
-            with open_bench(on_serial(begun.target, flags.serial), emit, access) as bench:
-                record = go_on(store, bench)
+            store, record = resumed(resume, flags, emit)
         else:
             with bench_of(models, flags, emit) as bench:
                 order = order_of(flags, profile=profile, sustained_s=sustained)

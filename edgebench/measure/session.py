@@ -85,8 +85,7 @@ class Session:
             self._save(state="interrupted", ended_utc=self._at.clock.utc())
             hint = f"go on with: edgebench run --resume {self.record.run_id}"
             if policy.budget is not None:
-                # A run that is resumed has no verdict.
-                hint = f"a check begins anew; its launches: edgebench show {self.record.run_id}"
+                hint = f"go on to its verdict with: edgebench check --resume {self.record.run_id}"
             raise Interrupted("interrupted; every finished launch is saved", hint=hint) from stop
         except Exception:
             self._save(state="interrupted", ended_utc=self._at.clock.utc())

@@ -213,8 +213,8 @@ def test_more_launches_have_to_say_that_a_candidate_takes_more_memory(
     assert [len(series.launches) for series in run.series] == [launches] * 2
 
 
-def test_an_interrupted_check_is_not_resumed_to_no_verdict(tmp_path: Path) -> None:
+def test_an_interrupted_check_says_how_to_come_to_its_verdict(tmp_path: Path) -> None:
     at, _, _ = surroundings(tmp_path, lambda plan: KeyboardInterrupt())  # type: ignore[arg-type, return-value]
     with pytest.raises(Interrupted) as stop:
         Session(checked(CHECK), [named(0), named(1)], at).run()
-    assert "a check begins anew" in stop.value.hint and "--resume" not in stop.value.hint
+    assert "edgebench check --resume run-1" in stop.value.hint
