@@ -28,7 +28,7 @@ def command(run: str, every_launch: bool, depth: int | None, runs_dir: Path, as_
     edgebench show reports/runs/20261122-171500-mobileone_s0-3f9a --json
     """
     from edgebench.measure.store import find_run
-    from edgebench.report.panel import launches_table
+    from edgebench.report.launches import launches_table, pair_launches_table
 
     store = find_run(runs_dir, run)
     record = store.load()
@@ -37,4 +37,8 @@ def command(run: str, every_launch: bool, depth: int | None, runs_dir: Path, as_
     if every_launch and not as_json:
         for series in record.series:
             stdout_console().print(launches_table(series, store.traces(series)))
+        for pair in record.pairs:
+            if pair.launches:
+                labels = [series.label for series in record.series]
+                stdout_console().print(pair_launches_table(pair, labels, store.traces(pair)))
     return status_of(results, record.not_measured, strict=False)

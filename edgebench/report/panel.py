@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from rich.console import RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from edgebench.analyze.statistics import half_width
-from edgebench.analyze.summary import launch_median_ms
-from edgebench.records import Artifact, Fidelity, Monitored, ParityCheck, Result, Series, Trace
+from edgebench.records import Artifact, Fidelity, Monitored, ParityCheck, Result
 from edgebench.report.tables import milliseconds, published_text
 
 VERDICT_STYLES = {"VALID": "bold green", "SUSPECT": "bold yellow", "INVALID": "bold red"}
@@ -166,21 +163,3 @@ def _parity(fidelity: Fidelity) -> Text:
 def _check(check: ParityCheck) -> str:
     word = "ok" if check.passed else "FAILED"
     return f"{check.step} {word} {check.error_relative:.1e} (limit {check.tolerance_relative:.0e})"
-
-
-def launches_table(series: Series, traces: Mapping[int, Trace]) -> RenderableType:
-    """Every launch of a series with its median and its judgement, discarded ones too."""
-    table = Table("launch", "kind", "started", "gate", "median ms", "validity", "reasons", title=series.label)
-    for launch in series.launches:
-        trace = traces.get(launch.index)
-        timed = trace is not None and launch.kind == "measure" and launch.validity != "FAILED"
-        table.add_row(
-            str(launch.index),
-            launch.kind,
-            launch.started_utc,
-            launch.gate,
-            milliseconds(launch_median_ms(trace)) if timed and trace is not None else "n/a",
-            Text(launch.validity, style=VERDICT_STYLES.get(launch.validity, "bold red")),
-            Text("; ".join(launch.reasons)),
-        )
-    return table

@@ -8,8 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from edgebench.records import Fidelity, Monitored
-from edgebench.report.panel import launches_table, result_panel
-from tests.analyze.test_summary import launched
+from edgebench.report.panel import result_panel
 from tests.report.results import result
 
 
@@ -57,14 +56,6 @@ def test_unchecked_parity_is_said() -> None:
 
 def test_brackets_in_names_are_not_taken_for_markup() -> None:
     assert "[bold]" in drawn(result_panel(result(reasons=("file [bold] is odd",), verdict="SUSPECT")))
-
-
-def test_launches_table_shows_discarded_launches_too() -> None:
-    it, traces = launched([5.0, 9.0], ["VALID", "INVALID"], ("clock canary 1.50x",))
-    text = drawn(launches_table(it, traces))
-    assert "INVALID" in text
-    assert "clock canary 1.50x" in text
-    assert "9" in text
 
 
 def test_what_the_device_was_like_stands_in_the_panel():
