@@ -9,6 +9,7 @@
 
 #include "canaries.h"
 #include "clock.h"
+#include "counters.h"
 #include "device.h"
 #include "error.h"
 #include "modes.h"
@@ -28,6 +29,8 @@ void launch(const std::string& plan_path, Trace& trace) {
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) perror("signal");
     const std::vector<int> before = pin(plan.cores);
     Watch watch(plan, trace, before);
+    // The watch is there already, the runtime's threads are not yet: these are counted.
+    const Counters counters;
     const Sensors sensors(plan.cores, plan.thermal_zones);
     std::optional<Canaries> canaries;
     if (plan.mode != Mode::verify) canaries.emplace();
@@ -47,7 +50,7 @@ void launch(const std::string& plan_path, Trace& trace) {
                             {"canary_source", canaries ? Json("library") : Json(nullptr)},
                         });
     if (canaries) trace.row("sensors", sensors.described(kSamplePeriodMs, watch.cores()));
-    const int64_t iterations = run_mode({plan, trace, watch, sensors, canaries ? &*canaries : nullptr});
+    const int64_t iterations = run_mode({plan, trace, watch, sensors, counters, canaries ? &*canaries : nullptr});
     auto peak = memory_peak_bytes();
     // The canary's buffer is resident from before the load until the end, so it is in the peak exactly once.
     if (peak && canaries) *peak -= canaries->memory_bytes();

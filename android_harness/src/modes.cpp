@@ -97,8 +97,8 @@ void write_warm_up(const Launch& launch, size_t index, const Run& run) {
     launch.trace.row("warmup", {{"artifact", index}, {"t_ns", start}, {"iterations_ns", durations}, {"settled", settled}});
 }
 
-// The counted iterations of a block as a row.
-void write_block(const Launch& launch, size_t index, int64_t start, const Block& block, int64_t dropped, bool interleaved = false) {
+// The counted iterations of a block as a row; what the processor counted is of those that are dropped, too.
+void write_block(const Launch& launch, size_t index, int64_t start, const Block& block, int64_t dropped, const Json& cycles, const Json& instructions, bool interleaved = false) {
     const auto from = static_cast<std::ptrdiff_t>(dropped);
     const auto to = static_cast<std::ptrdiff_t>(block.count);
     launch.trace.row("iterations", {
@@ -108,6 +108,8 @@ void write_block(const Launch& launch, size_t index, int64_t start, const Block&
                                        {"cores", std::vector<int>(block.cores.begin() + from, block.cores.begin() + to)},
                                        {"dropped", dropped},
                                        {"interleaved", interleaved},
+                                       {"cycles", cycles},
+                                       {"instructions", instructions},
                                    });
 }
 
@@ -117,10 +119,12 @@ int64_t time_alone(const Launch& launch, size_t index, const Run& run, const Sch
     Block block(block_room(schedule));
     while (true) {
         const int64_t dropped = progress.drop();
+        const auto before = launch.counters.read();
         const int64_t start = now_ns();
         timed_block(run, block, progress.most(), progress.least(), progress.limit_ns());
         progress.take(static_cast<int64_t>(block.count), now_ns() - start);
-        write_block(launch, index, start, block, dropped);
+        const auto after = launch.counters.read();
+        write_block(launch, index, start, block, dropped, between(before.cycles, after.cycles), between(before.instructions, after.instructions));
         write_telemetry(launch);
         if (progress.done()) return progress.kept();
         write_canaries(launch, "between");
@@ -273,7 +277,8 @@ void time_interleaved(const Launch& launch, const std::array<Run, 2>& runs, cons
             if (now_ns() >= stop && static_cast<int64_t>(blocks[0].count) >= progress.least() && blocks[0].count % 2 == 0) break;
         }
         progress.take(static_cast<int64_t>(blocks[0].count), now_ns() - start);
-        for (size_t which = 0; which < 2; ++which) write_block(launch, which, start, blocks[which], dropped, true);
+        // Counted together they tell nothing of either.
+        for (size_t which = 0; which < 2; ++which) write_block(launch, which, start, blocks[which], dropped, nullptr, nullptr, true);
         write_telemetry(launch);
         if (progress.done()) return;
         write_canaries(launch, "between");

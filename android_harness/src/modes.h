@@ -2,6 +2,7 @@
 #pragma once
 
 #include "canaries.h"
+#include "counters.h"
 #include "device.h"
 #include "ncnn_session.h"
 #include "plan.h"
@@ -15,6 +16,7 @@ struct Launch {
     Trace& trace;
     Watch& watch;
     const Sensors& sensors;
+    const Counters& counters;
     // None in verify launches, which time nothing.
     const Canaries* canaries;
 };

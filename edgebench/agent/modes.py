@@ -9,6 +9,7 @@ from typing import Callable, ContextManager, Dict, List, NamedTuple, Optional, T
 from . import host, sessions, tensors
 from .beside import beside
 from .canary import Canaries
+from .counters import Counters, between
 from .timing import Progress, quiet_interpreter, timed_block, timed_turns, warm_up
 from .wire import AgentError, Json, TraceWriter
 
@@ -32,6 +33,8 @@ class Launch:
         self.trace = trace
         self._canaries = canaries
         self.schedule: Json = plan["schedule"]
+        # Before a runtime starts threads of its own: these are counted, too.
+        self.counters = Counters()
 
     @property
     def canaries(self) -> Canaries:
@@ -155,9 +158,11 @@ def time_alone(launch: Launch, one: Ready, schedule: Json) -> int:
     while True:
         most, least, limit_ns = progress.limits()
         dropped = progress.drop
+        before = launch.counters.read()
         start = time.monotonic_ns()
         durations, cores = timed_block(one.run, core, min(most, max(BLOCK_MAX, least)), least, limit_ns)
         elapsed_ns = time.monotonic_ns() - start
+        counted = between(before, launch.counters.read())
         own = one.session.own_times(len(durations))
         launch.trace.row(
             "iterations",
@@ -167,6 +172,8 @@ def time_alone(launch: Launch, one: Ready, schedule: Json) -> int:
             cores=cores[dropped:],
             dropped=dropped,
             transfers={name: values[dropped:] for name, values in own.transfers.items()} if own else {},
+            cycles=counted.cycles,
+            instructions=counted.instructions,
         )
         launch.write_telemetry()
         if progress.done:

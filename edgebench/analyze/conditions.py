@@ -9,7 +9,17 @@ from statistics import fmean, median, median_high, variance
 
 from edgebench.analyze.summary import launch_median_ms
 from edgebench.analyze.telemetry import off_cpu_share, others_share
-from edgebench.records import CanaryRow, HeaderRow, LaunchRecord, LoadRow, RunRecord, Series, TelemetryRow, Trace
+from edgebench.records import (
+    CanaryRow,
+    HeaderRow,
+    IterationsRow,
+    LaunchRecord,
+    LoadRow,
+    RunRecord,
+    Series,
+    TelemetryRow,
+    Trace,
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,7 @@ class Level:
 class Conditions:
     """One result: logarithms of its latency and canaries (ns), each launch one value. None is what was not recorded.
 
+    ``instructions`` are of an iteration, and ``cycles_each`` of an instruction, by the processor's own counters.
     ``off_cpu`` is the logarithm of wall time by CPU time, for one thread that computes on the cores; ``others`` the share of
     the used cores' time that other processes took; ``hottest_c`` the hottest reading of the start or during a launch, by place.
     """
@@ -38,6 +49,8 @@ class Conditions:
     throughput: Level | None
     memory: Level | None
     frequency_ghz: float | None
+    instructions: Level | None
+    cycles_each: Level | None
     off_cpu: Level | None
     others: float | None
     hottest_c: Mapping[str, float]
@@ -68,6 +81,10 @@ def conditions_of(record: RunRecord, series: Series, traces: Mapping[int, Trace]
         throughput=_canary(mine, lambda rows: median(row.throughput_ns for row in rows)),
         memory=_canary(mine, lambda rows: median(row.memory_ns for row in rows)),
         frequency_ghz=_frequency_ghz(mine),
+        instructions=_of_launches(_counted(trace, lambda row: row.instructions, _iterations) for trace in mine),
+        cycles_each=_of_launches(
+            _counted(trace, lambda row: row.cycles, lambda row: row.instructions) for trace in mine
+        ),
         off_cpu=_of_launches(_off_cpu(trace) for trace in mine) if series.identity.threads == 1 else None,
         others=_mean(_others(trace, len(series.identity.cores)) for trace in mine),
         hottest_c=_hottest_c(used, mine),
@@ -122,9 +139,28 @@ def _frequency_ghz(traces: Sequence[Trace]) -> float | None:
     return median(seen) / 1e6 if seen else None
 
 
+def _counted(
+    trace: Trace, of: Callable[[IterationsRow], int | None], each: Callable[[IterationsRow], int | None]
+) -> float | None:
+    """The logarithm of what a launch's blocks counted of one thing by another; None where any of them lacks it."""
+    rows = trace.of(IterationsRow)
+    counts, others = [of(row) for row in rows], [each(row) for row in rows]
+    # While an accelerator computes, the processor only waits for it.
+    if not rows or not all(counts) or not all(others) or _accelerated(trace):
+        return None
+    return math.log(sum(it or 0 for it in counts) / sum(it or 0 for it in others))
+
+
+def _iterations(row: IterationsRow) -> int:
+    return row.dropped + len(next(iter(row.stages.values()), ()))
+
+
+def _accelerated(trace: Trace) -> bool:
+    return any(load.computed_on == "accelerator" for load in trace.of(LoadRow))
+
+
 def _off_cpu(trace: Trace) -> float | None:
-    # While an accelerator computes, this process only waits.
-    share = None if any(load.computed_on == "accelerator" for load in trace.of(LoadRow)) else off_cpu_share(trace)
+    share = None if _accelerated(trace) else off_cpu_share(trace)
     return None if share is None or share >= 1.0 else max(-math.log(1.0 - share), 0.0)
 
 

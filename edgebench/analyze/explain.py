@@ -7,7 +7,8 @@ In this order, each from what is left of the ratio by those before:
 *contention*: where the process was off its core, its multiply-adds slower than its clock, or its memory slower, something else
 ran. How much of that reaches a network differs (the multiply-adds slow down by 58 % beside a busy sibling thread, a network by
 13 %): it is credited with no more than is left, and with no more than the canaries lost.
-*work*: what is left where something differs that is to be computed or by what.
+*work*: what is left where something differs that is to be computed or by what. Where the processor's own counters were lent to
+both (perf_event_open), other work is told by other instructions, and by nothing else.
 *residual*: what nothing recorded accounts for.
 """
 
@@ -28,6 +29,8 @@ from edgebench.records.explain import Cause, Mechanism, MechanismName
 NAMED_LEAST, NAMED_ERRORS = 0.03, 4.0
 # A canary that moved less than this tells of no contention: undisturbed ones differ by as much (measure.validity.Limits).
 CONTENTION_LEAST = {"throughput": 0.035, "memory": 0.15, "off the core": 0.01}
+# Two runs of the same code differ by less in the instructions of an iteration.
+OTHER_INSTRUCTIONS = 0.01
 # A body or chip that is so much warmer is evidence of heat; a start temperature is read to about 1 °C.
 WARMER_C = 3.0
 # Other processes on the used cores, as a share of their time.
@@ -80,11 +83,16 @@ def mechanisms_of(first: Conditions, second: Conditions, *, same_canaries: bool)
     found.append(_mechanism("contention", contended, error2 if contended else 0.0, told=signs, known=known))
     left -= contended
 
-    fields = _work(first, second)
-    worked = left if fields and _is_named(left, error2) else 0.0
+    fields, counted = _work(first, second), _moved(first.instructions, second.instructions)
+    # Where it was counted, that decides: a card can differ without effect, and a library be another one that no card tells of.
+    other_work = bool(fields) if counted is None else abs(counted[0]) >= OTHER_INSTRUCTIONS
+    worked = left if other_work and _is_named(left, error2) else 0.0
     grown = _grown(first.series.profile, second.series.profile) if worked else []
+    grown = [*([f"instructions {math.exp(counted[0]):.3f} x"] if counted else []), *grown]
     found.append(_mechanism("work", worked, error2 if worked else 0.0, told=grown))
-    found.append(_mechanism("residual", left - worked, error2))
+    each = _moved(first.cycles_each, second.cycles_each)
+    stalled = [f"cycles per instruction {math.exp(each[0]):.3f} x"] if each else []
+    found.append(_mechanism("residual", left - worked, error2, told=stalled))
     annotated = [_with_causes(each, first, second, fields, other_cores) for each in found]
     return tuple(sorted(annotated, key=lambda each: (each.name == "residual", -abs(math.log(each.factor)))))
 
@@ -210,6 +218,8 @@ def _with_causes(
         causes = list(_behind_contention(first, second))
     elif mechanism.name == "work":
         causes = [Cause(name=name, evidence="it differs between the identity cards") for name in fields]
+        if not fields:
+            causes = [Cause(name="other code", evidence="other instructions ran, though the identity cards are alike")]
     return replace(mechanism, causes=tuple(causes))
 
 

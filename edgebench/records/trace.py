@@ -81,6 +81,8 @@ class IterationsRow(Record, frozen=True, kw_only=True, tag_field="type", tag="it
 
     ``interleaved`` iterations alternated with those of another artifact: only ratios come from them. ``cores`` is empty where
     a program of others ran them. ``transfers`` are ns of copies to and from an accelerator, apart from the stages.
+    ``cycles`` and ``instructions`` are the processor's own counts in user space over all of the block, what was dropped
+    included; null where the kernel lends no counter.
     """
 
     artifact: int
@@ -90,6 +92,8 @@ class IterationsRow(Record, frozen=True, kw_only=True, tag_field="type", tag="it
     dropped: int
     interleaved: bool = False
     transfers: dict[str, tuple[int, ...]] = {}
+    cycles: int | None = None
+    instructions: int | None = None
 
 
 class SensorsRow(Record, frozen=True, kw_only=True, tag_field="type", tag="sensors"):

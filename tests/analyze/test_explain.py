@@ -16,6 +16,7 @@ from edgebench.analyze.conditions import Conditions, conditions_of
 from edgebench.analyze.explain import mechanisms_of
 from edgebench.records import (
     DeviceState,
+    IterationsRow,
     LayerRow,
     Mechanism,
     ProfileRecord,
@@ -62,6 +63,8 @@ def measured(
     launches: int = 6,
     validity: str = "VALID",
     profile: ProfileRecord | None = None,
+    instructions: int | None = None,
+    cycles: int | None = None,
     **card: object,
 ) -> Conditions:
     """A result by launches that scatter by ``noise``, with what a test plants in them."""
@@ -80,9 +83,23 @@ def measured(
     traces: dict[int, Trace] = {
         at: trace(latency_ms * math.exp(order.normal(0.0, noise)), canary=canary, rows=rows) for at in range(launches)
     }
+    if instructions is not None:
+        traces = {at: counted(each, instructions, cycles) for at, each in traces.items()}
     series: Series = replace(run.series[0], launches=tuple(made), profile=profile)
     series = replace(series, identity=replace(series.identity, **card))
     return conditions_of(run, series, traces)
+
+
+def counted(made: Trace, instructions: int, cycles: int | None) -> Trace:
+    """With as many of each iteration, in every block."""
+
+    def with_counts(row: IterationsRow) -> IterationsRow:
+        iterations = row.dropped + len(row.stages["net"])
+        return replace(
+            row, instructions=instructions * iterations, cycles=None if cycles is None else cycles * iterations
+        )
+
+    return Trace(rows=tuple(with_counts(row) if isinstance(row, IterationsRow) else row for row in made.rows))
 
 
 def explained(first: Conditions, second: Conditions, *, same_canaries: bool = True) -> dict[str, Mechanism]:
@@ -255,3 +272,21 @@ def test_noise_alone_is_named_seldom() -> None:
     pairs: Sequence[dict[str, Mechanism]] = [explained(noisy(), noisy()) for _ in range(200)]
     assert sum(bool(named(each)) for each in pairs) <= 4, "by what nothing accounts for"
     assert not any(each.causes for pair in pairs for each in pair.values())
+
+
+def test_counted_instructions_decide_whether_other_work_was_done():
+    """Another build that runs as many is none; the same card with more of them is."""
+    quick = measured(6.0, instructions=10_000_000, cycles=8_000_000)
+    renamed = explained(quick, measured(6.6, instructions=10_010_000, cycles=8_800_000, runtime_version="2"))
+    assert named(renamed) == ["residual"]
+    assert renamed["residual"].evidence == ("cycles per instruction 1.099 x",)
+    more = explained(quick, measured(6.6, instructions=11_000_000, cycles=8_800_000))
+    assert named(more) == ["work"] and causes(more["work"]) == ["other code"]
+    assert more["work"].evidence[0] == "instructions 1.100 x"
+    built = explained(quick, measured(6.6, instructions=11_000_000, cycles=8_800_000, runtime_version="2"))
+    assert causes(built["work"]) == ["build"]
+
+
+def test_a_side_that_was_lent_no_counter_leaves_work_to_the_identity_card():
+    found = explained(measured(6.0), measured(6.6, instructions=11_000_000, runtime_version="2"))
+    assert named(found) == ["work"] and causes(found["work"]) == ["build"] and found["work"].evidence == ()
