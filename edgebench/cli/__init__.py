@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 __all__ = ["main"]
 
 
-def main() -> int:
-    """The program. Ctrl-C while it is still being imported ends it as quietly as later."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """See app.main. Ctrl-C while that is still being read in ends the program as quietly as later."""
     try:
         from edgebench.cli.app import main as run
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
-    return run()
+    return run(argv)

@@ -42,6 +42,25 @@ def test_every_verb_teaches_by_example_and_has_json(edgebench, name: str):
     assert "--json" in done.out
 
 
+READ_IN = """
+import sys
+
+class CtrlC:
+    def find_spec(self, name, path=None, target=None):
+        if name == "edgebench.cli.app":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, CtrlC())
+from edgebench.cli import main
+sys.exit(main(["--help"]))
+"""
+
+
+def test_ctrl_c_while_the_program_is_read_in_is_no_traceback():
+    done = subprocess.run([sys.executable, "-c", READ_IN], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 def test_the_version_is_printed(edgebench):
     assert edgebench("--version").out == f"edgebench {__version__}\n"
 
