@@ -204,9 +204,11 @@ def _renamed(folder: Path) -> Path:
     files = {role: Path(path) for role, path in plan_artifact(artifact, kept).files.items()}
     param = files["param"]
     header, count, *layers = param.read_text(encoding="ascii").splitlines()
+    # A file alone says how large its input is.
+    sized = f"0={INPUT_SIZE} 1={INPUT_SIZE} 2=3"
     named = (line.split(maxsplit=2) for line in layers)
+    lines = [f"{kind} renamed_{name} {rest} {sized if kind == 'Input' else ''}".rstrip() for kind, name, rest in named]
     path = folder / "renamed.param"
-    lines = [f"{kind} renamed_{name} {rest}" for kind, name, rest in named]
     path.write_text("\n".join([header, count, *lines]) + "\n", encoding="ascii")
     path.with_suffix(".bin").write_bytes(files["bin"].read_bytes())
     return path

@@ -6,6 +6,7 @@ import shlex
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import PurePosixPath
 
 from edgebench.errors import DeviceError
 from edgebench.transport.remote import Remote
@@ -20,11 +21,13 @@ _BEAT_S = 5.0
 def heartbeat(remote: Remote, path: str, every_s: float = EVERY_S) -> Iterator[None]:
     """Renews the file ``path`` on the device every ``every_s`` until the block ends, beside what runs there.
 
-    Raises what ``Remote.run_script`` raises where the first one fails; a later one that fails is made up for by the next.
+    Makes its folder. Raises what ``Remote.check`` raises where the first one fails; a later one that fails is made up for by
+    the next.
     """
     ended = threading.Event()
     touch = f": > {shlex.quote(path)}"
-    remote.run_script(touch, timeout_s=_BEAT_S)
+    remote.check(["mkdir", "-p", str(PurePosixPath(path).parent)], timeout_s=_BEAT_S)
+    remote.check(["sh", "-c", touch], timeout_s=_BEAT_S)
 
     def beat() -> None:
         while not ended.wait(every_s):
