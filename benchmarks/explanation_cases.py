@@ -7,8 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from benchmarks.simulated_phone import CORE
+from benchmarks.throttling_cases import RATIOS
 from edgebench.records.explain import MechanismName
 from edgebench.records.plan import Option
+from tests.virtual_phone.profiles import Core
+
+# Two cores of unlike speed, of which everything that is not measured keeps to the first.
+SLOW_CORE, CORES = 0, (Core(1_800_000), Core(2_800_000))
 
 Group = Literal["single", "double", "decoy", "same"]
 
@@ -34,6 +40,12 @@ class Change:
     setting: str | None = None
     renamed: bool = False
     os_build: str | None = None
+
+    @property
+    def slowdown(self) -> float:
+        """By how much the virtual clock stretches the phone's time."""
+        slow_core = CORES[CORE].max_khz / CORES[SLOW_CORE].max_khz if self.slow_core else 1.0
+        return slow_core / RATIOS[self.level]
 
     def beside(self, other: Change) -> Change:
         """Both at once; raises ValueError where both change the same."""

@@ -30,7 +30,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.explanation_cases import NUMBERS, Case, Change, cases
+from benchmarks.explanation_cases import CORES, NUMBERS, SLOW_CORE, Case, Change, cases
 from benchmarks.explanation_report import CaseRow, Side, report, rows_of, told
 from benchmarks.resident import INPUT_SIZE
 from benchmarks.simulated_phone import CORE, SCHEDULE, Pair, SimulatedPhone, simulated_pair
@@ -42,14 +42,12 @@ from edgebench.measure.launching import Launched, Subject, completed_identity, l
 from edgebench.measure.prepare import Request, prepare
 from edgebench.records import LaunchRecord, RunPolicy, RunRecord
 from edgebench.runtime.launcher import plan_artifact
-from tests.virtual_phone.profiles import PIXEL_8_PRO, Core
+from tests.virtual_phone.profiles import PIXEL_8_PRO
 from tests.virtual_phone.thermal_sets import PIXEL
 
 MODEL = "benchmarks.resident:shallow"
 LAUNCHES = 5
-SLOW_CORE = 0
 THERMAL = replace(PIXEL, ratios=RATIOS)
-CORES = (Core(1_800_000), Core(2_800_000))
 PHONE = replace(PIXEL_8_PRO, cores=CORES, properties={**PIXEL_8_PRO.properties, "ro.serialno": "SIMULATED"})
 STATUS_FROM_C = (39.0, 43.0, 45.0, 46.5, 52.0, 55.0)
 COOL_SKIN_C, CHIP_ABOVE_SKIN_C = 30.0, 6.0
@@ -95,7 +93,7 @@ class _Result:
     """One of the two while it is measured."""
 
     def __init__(self, on: SimulatedPhone, change: Change, renamed: Path) -> None:
-        self._on, self._busy = on, change.busy
+        self._on, self._busy, self._core = on, change.busy, SLOW_CORE if change.slow_core else CORE
         # All but what is measured stays on core 0 of this machine, which is all that a shell of the phone sees therefore.
         facts = msgspec.structs.replace(on.bench.device.facts(), clusters=((CORE,), (SLOW_CORE,)))
         bench = replace(on.bench, facts=facts, settings=(change.setting,) if change.setting else ())
@@ -117,7 +115,7 @@ class _Result:
 
     def launch(self, index: int, name: str) -> None:
         """One more, with what computes beside it. Raises RuntimeError where it times nothing."""
-        with _busy_core(self._busy):
+        with _busy_core(self._core, self._busy):
             made = launch(self._subject, self._on.at, SCHEDULE, kind="measure", lane=name, index=index, session=0)
         if made.trace is None:
             raise RuntimeError(f"launch {name}-{index} failed: {made.record.reasons}")
@@ -157,7 +155,7 @@ def _planted(on: SimulatedPhone, change: Change) -> Iterator[None]:
         skin_c=skin_c,
         soc_c=skin_c + CHIP_ABOVE_SKIN_C,
         status_stuck=change.status_stuck,
-        base_slowdown=CORES[CORE].max_khz / CORES[SLOW_CORE].max_khz if change.slow_core else 1.0,
+        base_slowdown=replace(change, level=0).slowdown,
     )
     with ExitStack() as after:
 
@@ -185,12 +183,12 @@ def _planted(on: SimulatedPhone, change: Change) -> Iterator[None]:
 
 
 @contextmanager
-def _busy_core(share: float) -> Iterator[None]:
+def _busy_core(core: int, share: float) -> Iterator[None]:
     """Another process computes for a share of the measured core's time; for none of it there is no such process."""
     if not share:
         yield
         return
-    program = _BUSY.format(core=CORE, busy=share * _PERIOD_S, rest=(1.0 - share) * _PERIOD_S)
+    program = _BUSY.format(core=core, busy=share * _PERIOD_S, rest=(1.0 - share) * _PERIOD_S)
     process = subprocess.Popen([sys.executable, "-c", program])
     try:
         yield
