@@ -34,7 +34,7 @@ class Level:
 class Conditions:
     """One result: logarithms of its latency and canaries (ns), each launch one value. None is what was not recorded.
 
-    ``instructions`` are of an iteration, and ``cycles_each`` of an instruction, by the processor's own counters.
+    ``instructions`` are of an iteration, and ``cycles_each`` of an instruction, counted by the processor, for one thread.
     ``off_cpu`` is the logarithm of wall time by CPU time, for one thread that computes on the cores; ``others`` the share of
     the used cores' time that other processes took; ``hottest_c`` the hottest reading of the start or during a launch, by place.
     """
@@ -70,6 +70,12 @@ def conditions_of(record: RunRecord, series: Series, traces: Mapping[int, Trace]
         raise ValueError(f"no launch of {series.label} timed anything")
     mine = [traces[launch.index] for launch in used]
     medians = [launch_median_ms(trace) for trace in mine]
+
+    def counted(of: Callable[[IterationsRow], int | None], each: Callable[[IterationsRow], int | None]) -> Level | None:
+        # Threads that wait for each other count as many instructions as they wait long.
+        one_thread = series.identity.threads == 1
+        return _of_launches(_counted(trace, of, each) for trace in mine) if one_thread else None
+
     return Conditions(
         series=series,
         cluster=_cluster(record, series),
@@ -81,10 +87,8 @@ def conditions_of(record: RunRecord, series: Series, traces: Mapping[int, Trace]
         throughput=_canary(mine, lambda rows: median(row.throughput_ns for row in rows)),
         memory=_canary(mine, lambda rows: median(row.memory_ns for row in rows)),
         frequency_ghz=_frequency_ghz(mine),
-        instructions=_of_launches(_counted(trace, lambda row: row.instructions, _iterations) for trace in mine),
-        cycles_each=_of_launches(
-            _counted(trace, lambda row: row.cycles, lambda row: row.instructions) for trace in mine
-        ),
+        instructions=counted(lambda row: row.instructions, _iterations),
+        cycles_each=counted(lambda row: row.cycles, lambda row: row.instructions),
         off_cpu=_of_launches(_off_cpu(trace) for trace in mine) if series.identity.threads == 1 else None,
         others=_mean(_others(trace, len(series.identity.cores)) for trace in mine),
         hottest_c=_hottest_c(used, mine),

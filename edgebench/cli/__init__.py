@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -13,6 +14,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         from edgebench.cli.app import main as run
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # It may have fallen into code compiled from a string: see app._deafen.
+        exec("")  # noqa: S102  (empty)
         sys.stderr.write("interrupted\n")
         return 130
     return run(argv)

@@ -23,6 +23,7 @@ from edgebench.errors import (
     EXIT_OK,
     EXIT_REGRESSION,
     EdgebenchError,
+    Interrupted,
     InvalidFile,
     UnknownName,
 )
@@ -33,10 +34,8 @@ from edgebench.records import (
     CheckFailure,
 )
 
-# What --resume may be given with: where the run is, what it does not keep, and how the verdict is told.
-RESUME_TAKES = frozenset(
-    {"resume", "runs_dir", "serial", "wait", "size_budget", "junit", "markdown", "svg", "annotations", "as_json"}
-)
+# What --resume may be given with: where the run is, and how the verdict is told.
+RESUME_TAKES = frozenset({"resume", "runs_dir", "serial", "wait", "junit", "markdown", "svg", "annotations", "as_json"})
 
 
 @click.command("check")
@@ -118,13 +117,18 @@ def command(
     """
     if resume is not None:
         require_resumable(RESUME_TAKES)
-        checks: list[Callable[[], Checked]] = [partial(gone_on_with, resume, flags_of(ctx), ctx.params["size_budget"])]
+        checks: list[Callable[[], Checked]] = [partial(gone_on_with, resume, flags_of(ctx))]
     else:
         checks = [partial(attempted, each) for each in _asked(ctx, policy)]
     checked: list[Checked] = []
     try:
         for check in checks:
             checked.append(check())
+    except Interrupted as stop:
+        if policy is None:
+            raise
+        left = len(checks) - len(checked) - 1
+        raise Interrupted(stop.message, hint=f"{stop.hint}; checks after it that were not begun: {left}") from stop
     finally:
         # Also on Ctrl-C: what was found is not lost.
         alone = policy is None and any(each.failure for each in checked)

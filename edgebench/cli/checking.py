@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+
+import msgspec
 
 from edgebench.cli.asked import Asked
 from edgebench.cli.context import stderr_console
@@ -20,6 +22,7 @@ from edgebench.cli.progress import progress
 from edgebench.cli.sides import Side, side_of
 from edgebench.errors import (
     EXIT_ERROR,
+    CacheError,
     EdgebenchError,
     Interrupted,
     UsageError,
@@ -53,8 +56,56 @@ def sides_of(asked: Asked) -> tuple[Side, Side]:
 
 def attempted(asked: Asked) -> Checked:
     """One of several: what goes wrong with it is told with it."""
+    nothing = Checked(name=asked.name, baseline=asked.baseline, candidate=asked.candidate, target=asked.flags.target)
+    return _told_with(nothing, lambda: _checked(asked))
+
+
+def gone_on_with(name: str, flags: MeasuringFlags) -> Checked:
+    """An interrupted check gone on with to its verdict, or, by its id, the verdict of one that has ended.
+
+    Raises UsageError for another run.
+    """
+    store = find_run(flags.runs_dir, name)
+    record = store.load()
+    if record.policy.budget is None:
+        raise UsageError(f"{record.run_id} is no check", hint=f"go on with: edgebench run --resume {record.run_id}")
+    # What was interrupted before its first launch was saved is no run: the last one is then another check, of another day.
+    if record.state == "complete" and name == "last":
+        raise UsageError(
+            f"the last run, {record.run_id}, is complete", hint=f"its verdict: edgebench check --resume {record.run_id}"
+        )
+    first, second = (each.label for each in record.series)
+    nothing = Checked(name=f"{second} against {first}", baseline=first, candidate=second, target=record.target.name)
+    return _told_with(nothing, lambda: _resumed(nothing, store, flags))
+
+
+def _resumed(nothing: Checked, store: RunStore, flags: MeasuringFlags) -> Checked:
+    from edgebench.report.check import Budgets, with_other_budgets
+
+    record = store.load()
+    if record.state != "complete":
+        with progress() as emit:
+            store, record = resumed(record.run_id, flags, emit)
+    check, results = _verdict(store, record)
+    budgets = Budgets(record.policy.memory_budget or 0.0, record.policy.size_budget or 0.0)
+    check = with_other_budgets(check, results, _kept_sizes(record), budgets)
+    return msgspec.structs.replace(nothing, check=check, results=tuple(results))
+
+
+def _kept_sizes(record: RunRecord) -> tuple[int, int] | None:
+    """Of the artifacts of a run; None where they are in the cache no more, which takes nothing from its launches."""
+    from edgebench.export.cache import open_artifact
+
     try:
-        return _checked(asked)
+        return _sizes([open_artifact(each.artifact)[0] for each in record.series])
+    except CacheError:
+        return None
+
+
+def _told_with(nothing: Checked, check: Callable[[], Checked]) -> Checked:
+    """What a check found, or ``nothing`` with why it failed."""
+    try:
+        return check()
     except Interrupted:
         raise
     except EdgebenchError as error:
@@ -68,39 +119,7 @@ def attempted(asked: Asked) -> Checked:
             hint="check the path and its permissions",
             exit_status=EXIT_ERROR,
         )
-    return Checked(
-        name=asked.name,
-        baseline=asked.baseline,
-        candidate=asked.candidate,
-        target=asked.flags.target,
-        failure=failure,
-    )
-
-
-def gone_on_with(name: str, flags: MeasuringFlags, size_budget: float) -> Checked:
-    """An interrupted check gone on with to its verdict; one that has ended is told again. Raises UsageError for another run."""
-    from edgebench.export.cache import open_artifact
-    from edgebench.report.check import Budgets, with_other_budgets
-
-    store = find_run(flags.runs_dir, name)
-    record = store.load()
-    if record.policy.budget is None or record.policy.memory_budget is None:
-        raise UsageError(f"{record.run_id} is no check", hint=f"go on with: edgebench run --resume {record.run_id}")
-    if record.state != "complete":
-        with progress() as emit:
-            store, record = resumed(name, flags, emit)
-    check, results = _verdict(store, record)
-    sizes = _sizes([open_artifact(each.artifact)[0] for each in record.series])
-    budgets = Budgets(record.policy.memory_budget or 0.0, size_budget)
-    first, second = (each.label for each in record.series)
-    return Checked(
-        name=f"{second} against {first}",
-        baseline=first,
-        candidate=second,
-        target=record.target.name,
-        check=with_other_budgets(check, results, sizes, budgets),
-        results=tuple(results),
-    )
+    return msgspec.structs.replace(nothing, failure=failure)
 
 
 def _checked(asked: Asked) -> Checked:
@@ -158,6 +177,7 @@ def _measured(asked: Asked, flags: MeasuringFlags, sides: Sequence[Side]) -> Fou
         looks=LOOKS,
         budget=asked.budget,
         memory_budget=asked.memory_budget,
+        size_budget=asked.size_budget,
         max_time_s=flags.max_time or MAX_TIME_S,
         gate=flags.gate,
         profile=True,
@@ -234,7 +254,10 @@ def _alone(side: Side, flags: MeasuringFlags) -> Result:
         prepared = prepare(request, bench)
         if len(prepared.series) != 1:
             raise UsageError(f"{side.name} is {len(prepared.series)} models", hint="name one")
-        store, record = measure_prepared(prepared, request.cores, order_of(flags, profile=True), bench)
+        try:
+            store, record = measure_prepared(prepared, request.cores, order_of(flags, profile=True), bench)
+        except Interrupted as stop:
+            raise Interrupted(stop.message, hint="a check against a stored number begins anew: call it again") from stop
     stderr_console().print(f"saved: {store.folder}", markup=False, soft_wrap=True)
     [result] = results_from(store, record)
     return result

@@ -70,6 +70,8 @@ def import_ncnn(param: Path, input_size: tuple[int, ...] | None, folder: Path) -
         outputs=outputs,
         roles={role: FILES[role] for role in ("param", "bin")},
         precision="fp16" if half else "fp32",
+        # Nearly: tags stand between them, and tables in what is quantised.
+        params=weights.stat().st_size // (2 if half else 4),
     )
 
 

@@ -237,7 +237,7 @@ def _open_remote(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Ben
             if not patience.ask(partial(lock.renew, round(silent_s))):
                 raise DeviceBusy(
                     "another run took the device: this one was not seen there for too long",
-                    hint="finished launches are saved; go on with: edgebench run --resume last",
+                    hint="finished launches are saved; go on with --resume last",
                 )
             if held is not None:
                 patience.ask(partial(held.renew, _SILENCE_S + silent_s))

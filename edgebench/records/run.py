@@ -188,13 +188,15 @@ class RunPolicy(Record, frozen=True, kw_only=True):
 
     With a ``budget`` (.03 allows 3 %) the run is a check: it goes on until its pair is decided, and series that are timed in
     turns get ``solo_launches`` by themselves, for memory and the latency's size; three where the candidate's memory is above
-    its ``memory_budget`` by these. ``sustained_s`` is how long one launch of each series holds the load, after the others.
+    its ``memory_budget`` by these; the ``size_budget`` is of its files. ``sustained_s`` is how long one launch of each series
+    holds the load, after the others.
     """
 
     looks: tuple[int, ...] = (6, 10)
     budget: Annotated[float, msgspec.Meta(ge=0)] | None = None
     solo_launches: int = 1
     memory_budget: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    size_budget: Annotated[float, msgspec.Meta(ge=0)] | None = None
     ci_target: Annotated[float, msgspec.Meta(gt=0)] | None = None
     max_time_s: float | None = None
     sessions: int = 1

@@ -229,7 +229,8 @@ def _notes(record: RunRecord) -> tuple[str, ...]:
             " cores, or it was beaten by a fresh probe); on a busy machine that is a busy reference"
         )
     if record.state == "interrupted":
-        notes.append(f"interrupted: go on with edgebench run --resume {record.run_id}")
+        verb = "run" if record.policy.budget is None else "check"
+        notes.append(f"interrupted: go on with edgebench {verb} --resume {record.run_id}")
     return tuple(notes)
 
 

@@ -5,34 +5,38 @@ from __future__ import annotations
 import shlex
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 
-from edgebench.errors import DeviceError
 from edgebench.transport.remote import Remote
 
 # A network may be away for some seconds; a phone that computes for nobody shall not for much longer.
-MAX_AGE_S = 20.0
+MAX_AGE_S = 30.0
 EVERY_S = 4.0
 _BEAT_S = 5.0
+_AGAIN_S = 0.5
 
 
 @contextmanager
-def heartbeat(remote: Remote, path: str, every_s: float = EVERY_S) -> Iterator[None]:
-    """Renews the file ``path`` on the device every ``every_s`` until the block ends, beside what runs there.
+def heartbeat(beside: Remote, path: str, every_s: float = EVERY_S) -> Iterator[None]:
+    """Renews the file ``path`` on the device every ``every_s`` until the block ends, by a way of its own (Remote.beside).
 
-    Makes its folder. Raises what ``Remote.check`` raises where the first one fails; a later one that fails is made up for by
-    the next.
+    Makes its folder. Raises what ``Remote.check`` raises where the first one fails; a later one that fails is tried again soon,
+    whatever it failed of: the launch is lost only where none comes through.
     """
     ended = threading.Event()
-    touch = f": > {shlex.quote(path)}"
-    remote.check(["mkdir", "-p", str(PurePosixPath(path).parent)], timeout_s=_BEAT_S)
-    remote.check(["sh", "-c", touch], timeout_s=_BEAT_S)
+    beside.check(["mkdir", "-p", str(PurePosixPath(path).parent)], timeout_s=_BEAT_S)
+    touch = ["sh", "-c", f": > {shlex.quote(path)}"]
+    beside.check(touch, timeout_s=_BEAT_S)
 
     def beat() -> None:
-        while not ended.wait(every_s):
-            with suppress(DeviceError):
-                remote.run_script(touch, timeout_s=_BEAT_S)
+        wait_s = every_s
+        while not ended.wait(wait_s):
+            try:
+                beside.check(touch, timeout_s=_BEAT_S)
+                wait_s = every_s
+            except Exception:  # noqa: BLE001  (a thread that ends would end the launch)
+                wait_s = min(_AGAIN_S, every_s)
 
     beating = threading.Thread(target=beat, name="heartbeat", daemon=True)
     beating.start()

@@ -35,7 +35,7 @@ from edgebench.transport.remote import Remote
 
 # As on this machine: the harness ends itself at its deadline, the kernel 2 s later.
 GRACE_S = 10.0
-# A launch with a longer deadline is kept alive by a heartbeat; a shorter one is bounded by its deadline well enough.
+# A launch that measures for longer is kept alive by a heartbeat; a shorter one is bounded by its deadline well enough.
 LONG_S = 120.0
 _MEGABYTE = 1_000_000
 # The last words of the harness; its trace says everything else.
@@ -171,7 +171,9 @@ class RemoteLauncher:
         else:
             self._keep(plan.deadline_s + GRACE_S)
             raw = self._run_long(there, plan, started)
-            self._keep(0.0)
+            # What was measured is here. Whether the device is still ours is asked, and told, before the next launch.
+            with suppress(DeviceError):
+                self._keep(0.0)
         trace = self._agent(plan.runtime).adapted(raw, plan)
         if trace is not raw:
             write_atomic(Path(plan.trace_path), encode_trace(trace))
@@ -193,11 +195,15 @@ class RemoteLauncher:
 
     def _run_long(self, there: Plan, plan: Plan, started: str) -> Trace:
         """As ``_run``, what runs there ending itself once this program or the way to it is gone."""
-        if not self._remote.parallel:
+        beside = self._remote.beside()
+        if beside is None:
             return self._run(there, plan, started)
         path = f"{there.work_dir}/heartbeat"
-        with heartbeat(self._remote, path):
-            return self._run(replace(there, heartbeat_path=path, heartbeat_max_age_s=MAX_AGE_S), plan, started)
+        try:
+            with heartbeat(beside, path):
+                return self._run(replace(there, heartbeat_path=path, heartbeat_max_age_s=MAX_AGE_S), plan, started)
+        finally:
+            beside.close()
 
     def _run(self, there: Plan, plan: Plan, started: str) -> Trace:
         """The harness's own trace: ``there`` is the plan as the device reads it, ``plan`` as of here."""

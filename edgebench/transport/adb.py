@@ -166,8 +166,6 @@ def _settled_state(client: Client, address: str) -> str | None:
 class AdbChannel:
     """One device through the adb client: ``exec-out``, ``push`` and ``pull``."""
 
-    parallel = True
-
     def __init__(self, serial: str) -> None:
         """Opens the device of this serial, as ``choose`` returned it."""
         self.address = serial
@@ -231,6 +229,10 @@ class AdbChannel:
             if time.monotonic() + _POLL_S > limit:
                 return False
             time.sleep(_POLL_S)
+
+    def beside(self) -> AdbChannel:
+        """See Channel. The server serves many."""
+        return AdbChannel(self.address)
 
     def close(self) -> None:
         """Nothing to let go: every command is a client of its own, and the server is shared."""

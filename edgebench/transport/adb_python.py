@@ -64,8 +64,6 @@ def ensure_key(path: Path) -> None:
 class AdbShellChannel:
     """One device through adb-shell, over one connection that is made anew after whatever did not end cleanly."""
 
-    parallel = False
-
     def __init__(self, address: str, inner: Link) -> None:
         """``inner`` is a transport of adb-shell. Connects; raises as Channel's methods do."""
         self.address = address
@@ -146,6 +144,9 @@ class AdbShellChannel:
             if time.monotonic() + _POLL_S > limit:
                 return False
             time.sleep(_POLL_S)
+
+    def beside(self) -> None:
+        """See Channel. USB goes to one at a time, and a phone's daemon to one connection of adb-shell."""
 
     def close(self) -> None:
         """See Channel."""

@@ -23,9 +23,6 @@ class Channel(Protocol):
     address: str
     """The serial or host:port by which the device was chosen."""
 
-    parallel: bool
-    """Whether commands may run at the same time, from several threads."""
-
     def stream(self, script: str, on_bytes: OnBytes, *, timeout_s: float) -> bool:
         """Runs ``script`` in the device's shell; stdout and stderr, merged, go to ``on_bytes`` while it runs.
 
@@ -42,6 +39,9 @@ class Channel(Protocol):
 
     def wait(self, timeout_s: float) -> bool:
         """Waits until the device answers again (a cable plugged back in, a reboot); False where it does not in time."""
+
+    def beside(self) -> Channel | None:
+        """Another way to the same device for a second thread, closed by who asked for it; None where there is none."""
 
     def close(self) -> None:
         """Lets the device go. A closed channel may not be used again."""

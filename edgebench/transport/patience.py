@@ -52,7 +52,7 @@ class Patience:
             waited_s += _STEP_S
         raise DeviceLost(
             f"the device did not come back within {RETURN_S:.0f} s: {lost.message}",
-            hint="every finished launch is saved; plug it in and go on with: edgebench run --resume last",
+            hint="every finished launch is saved; plug it in and go on with --resume last",
         ) from lost
 
     def ask(self, question: Callable[[], T]) -> T:

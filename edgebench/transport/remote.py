@@ -69,11 +69,6 @@ class Remote:
         """The serial or host:port by which the device was chosen."""
         return self._channel.address
 
-    @property
-    def parallel(self) -> bool:
-        """Whether commands may run at the same time, from several threads."""
-        return self._channel.parallel
-
     def run(self, argv: Sequence[str], *, timeout_s: float = DEFAULT_TIMEOUT_S, on_line: OnLine | None = None) -> Ran:
         """Runs a command by its argument list, with stdin closed. See ``run_script``."""
         return self.run_script(shlex.join(argv), timeout_s=timeout_s, on_line=on_line)
@@ -221,6 +216,11 @@ class Remote:
     def wait(self, timeout_s: float) -> bool:
         """Waits until the device answers again; False where it does not in time."""
         return self._channel.wait(timeout_s)
+
+    def beside(self) -> Remote | None:
+        """The same device by another channel, for a second thread at the same time; None where only one can be had."""
+        channel = self._channel.beside()
+        return None if channel is None else Remote(channel)
 
     def close(self) -> None:
         """Lets the device go. Closed, it may not be used again."""

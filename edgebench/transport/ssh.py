@@ -54,8 +54,6 @@ _PLAIN_WORDS = "LC_ALL=C; export LC_ALL"
 class SshChannel:
     """One machine. It is connected to when it is first asked for something, and again by ``wait``."""
 
-    parallel = True
-
     def __init__(self, address: str) -> None:
         self.address = address
         self._destination = destination(address)
@@ -149,6 +147,10 @@ class SshChannel:
             if time.monotonic() + _RETRY_S > limit:
                 return False
             time.sleep(_RETRY_S)
+
+    def beside(self) -> SshChannel:
+        """See Channel. By a connection of its own: what befalls one of the two is not the other's matter."""
+        return SshChannel.open(self.address)
 
     def close(self) -> None:
         """Ends the sessions and the connection."""

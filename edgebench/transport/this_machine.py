@@ -22,7 +22,6 @@ class ThisMachine:
     """See Channel. Each script runs in a session of its own, and goes on when its bound passes, as on any device."""
 
     address = THIS_MACHINE
-    parallel = True
 
     def stream(self, script: str, on_bytes: OnBytes, *, timeout_s: float) -> bool:
         """See Channel.stream."""
@@ -66,6 +65,10 @@ class ThisMachine:
         """It is always there."""
         del timeout_s
         return True
+
+    def beside(self) -> ThisMachine:
+        """See Channel.beside."""
+        return ThisMachine()
 
     def close(self) -> None:
         """There is nothing to let go."""

@@ -63,20 +63,24 @@ def test_what_was_found_before_is_printed_and_reported(here: Path) -> None:
     assert "same-onnxruntime-fp32-t1 takes " in (here / "stdout").read_text()
     suite = ElementTree.parse(here / "out.xml").getroot()  # noqa: S314  (our own)
     assert [case.get("name") for case in suite.iter("testcase")] == ["first"]
-    assert "go on to its verdict with: edgebench check --resume " in (here / "stderr").read_text()
+    stderr = (here / "stderr").read_text()
+    assert "go on to its verdict with: edgebench check --resume " in stderr and "not begun: 1" in stderr
 
 
 def test_an_interrupted_check_goes_on_to_its_verdict_and_may_be_asked_again(here: Path) -> None:
     refused = edgebench(here, "run", "--resume", "last", "--runs-dir", "runs")
     assert refused.returncode == 2 and "edgebench check --resume last" in refused.stderr
     before = launches(here)[1]
-    for _ in range(2):
-        done = edgebench(here, "check", "--resume", "last", "--runs-dir", "runs", "--size-budget", "10000%", "--json")
+    for run in ("last", "-slow-"):
+        done = edgebench(here, "check", "--resume", run, "--runs-dir", "runs", "--json")
         assert done.returncode == 3, done.stderr
         [checked] = json.loads(done.stdout)["checks"]
         assert checked["check"]["verdict"] == "regressed" and checked["check"]["ratio"] > 1.03
-        assert checked["check"]["size_ratio"] > 1.1 and checked["check"]["memory_budget"] == 1.0
+        assert checked["check"]["size_ratio"] > 1.1 and checked["check"]["size_budget"] == 100.0, "as it was begun with"
+        assert checked["check"]["memory_budget"] == 1.0
         assert checked["candidate"].startswith("slow-onnxruntime") and checked["target"] == "host"
+    complete = edgebench(here, "check", "--resume", "last", "--runs-dir", "runs")
+    assert complete.returncode == 2 and "is complete" in complete.stderr, "it might be another check, of another day"
     kept = launches(here)[1]
     assert kept > before and len(launches(here)) == 2, "in the run that was begun"
 

@@ -184,8 +184,8 @@ def test_a_long_launch_is_told_again_and_again_that_somebody_waits_for_it(
 
 def test_a_short_launch_and_a_way_for_one_command_at_a_time_have_a_deadline_alone(tmp_path: Path) -> None:
     bench = Bench(tmp_path, f'cp "$1" {tmp_path}/seen.json; {GOOD}')
-    for deadline_s, parallel in ((60.0, True), (600.0, False)):
-        bench.channel.parallel = parallel
+    for deadline_s, alone in ((60.0, False), (600.0, True)):
+        bench.channel.alone = alone
         assert bench.launcher.launch(replace(bench.plan, deadline_s=deadline_s)).complete
         assert json.loads((tmp_path / "seen.json").read_text())["heartbeat_path"] is None
 

@@ -16,9 +16,12 @@ class LocalShellChannel(ThisMachine):
 
     def __init__(self) -> None:
         self.address = "this-shell"
-        self.parallel = True
+        self.alone = False
         self.faults = Faults()
         self.sent: list[str] = []
+
+    def beside(self) -> ThisMachine | None:  # type: ignore[override]
+        return None if self.alone else ThisMachine()
 
     def stream(self, script: str, on_bytes: OnBytes, *, timeout_s: float) -> bool:
         drop = self.faults.drop_command
