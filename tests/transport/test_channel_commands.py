@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -194,3 +196,21 @@ def test_two_threads_may_use_two_remotes_of_one_machine(device):
     assert device.remote.run(["echo", "b"]).output == "b\n"
     thread.join(20)
     assert done == ["a\n"]
+
+
+def test_what_runs_beside_a_command_does_not_wait_for_it_and_leaves_it_alone(device):
+    beside = device.remote.beside()
+    if device.kind == "adb-shell":
+        assert beside is None, "a phone serves one connection of it"
+        return
+    mark = device.folder / "mark"
+    waits = f"until [ -e {shlex.quote(str(mark))} ]; do sleep 0.05; done; echo seen"
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(device.remote.run_script, waits, timeout_s=30)
+        beside.check(["touch", str(mark)])
+        assert waiting.result(timeout=30).output == "seen\n"
+        mark.unlink()
+        waiting = pool.submit(device.remote.run_script, waits, timeout_s=30)
+        beside.close()
+        mark.touch()
+        assert waiting.result(timeout=30).output == "seen\n"
