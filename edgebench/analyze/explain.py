@@ -27,6 +27,8 @@ from edgebench.records.explain import Cause, Mechanism, MechanismName
 # A mechanism is named where it moved the latency by this much, and by so many standard errors: those are of a handful of
 # launches each, and sessions differ by more than launches of one.
 NAMED_LEAST, NAMED_ERRORS = 0.03, 4.0
+# What its own evidence proves is named where the latency lies as many standard errors on that side.
+BORNE_OUT_ERRORS = 2.0
 # A canary that moved less than this tells of no contention: undisturbed ones differ by as much (measure.validity.Limits).
 CONTENTION_LEAST = {"throughput": 0.035, "memory": 0.15, "off the core": 0.01}
 # Two runs of the same code differ by less in the instructions of an iteration.
@@ -49,6 +51,8 @@ WORK_FIELDS = {
     "agent": "build",
 }
 _MODULES_SHOWN = 3
+# How far something moved, and the squared standard error of that.
+Moved = tuple[float, float]
 
 
 def mechanisms_of(first: Conditions, second: Conditions, *, same_canaries: bool) -> tuple[Mechanism, ...]:
@@ -76,11 +80,15 @@ def mechanisms_of(first: Conditions, second: Conditions, *, same_canaries: bool)
         left, error2, beyond = left - core_share, error2 + core_error2, None
 
     memory = _moved(first.memory, second.memory) if same_canaries else None
-    lost = _lost(first, second, beyond[0] if beyond else None, _beyond_clock(memory[0], share) if memory else None)
+    slower = (_beyond_clock(memory[0], share), memory[1] + own_error2) if memory else None
+    lost = _lost(first, second, beyond, slower)
     contended = _no_more_than(left, sum(lost.values()))
     signs = [f"{name}: {math.exp(each):.2f} x" for name, each in lost.items()]
     known = _tells_contention(first, second)
-    found.append(_mechanism("contention", contended, error2 if contended else 0.0, told=signs, known=known))
+    mechanism = _mechanism("contention", contended, error2 if contended else 0.0, told=signs, known=known)
+    # That there was contention is proven by its signs, so that the latency has to bear it out, and not to prove it again.
+    named = abs(contended) >= NAMED_LEAST and left * left >= BORNE_OUT_ERRORS**2 * error2
+    found.append(replace(mechanism, named=named))
     left -= contended
 
     fields, counted = _work(first, second), _moved(first.instructions, second.instructions)
@@ -114,8 +122,8 @@ def _is_named(share: float, error2: float) -> bool:
     return abs(share) >= max(NAMED_LEAST, NAMED_ERRORS * math.sqrt(error2))
 
 
-def _moved(first: Level | None, second: Level | None) -> tuple[float, float] | None:
-    """How far something moved, and the squared error of that; None where either does not tell it."""
+def _moved(first: Level | None, second: Level | None) -> Moved | None:
+    """None where either does not tell it."""
     if first is None or second is None:
         return None
     return second.mean - first.mean, first.error2 + second.error2
@@ -155,11 +163,14 @@ def _beyond_clock(moved: float, clock: float) -> float:
     return moved - min(max(moved, low), high)
 
 
-def _lost(first: Conditions, second: Conditions, throughput: float | None, memory: float | None) -> dict[str, float]:
-    """What each sign of contention moved by, where that is more than undisturbed ones differ."""
-    off = _moved(first.off_cpu, second.off_cpu)
-    moved = {"throughput": throughput, "memory": memory, "off the core": off and off[0]}
-    return {name: each for name, each in moved.items() if each is not None and abs(each) >= CONTENTION_LEAST[name]}
+def _lost(first: Conditions, second: Conditions, throughput: Moved | None, memory: Moved | None) -> dict[str, float]:
+    """What each sign of contention moved by, where that is more than undisturbed ones differ, and more than chance."""
+    moved = {"throughput": throughput, "memory": memory, "off the core": _moved(first.off_cpu, second.off_cpu)}
+    return {
+        name: each[0]
+        for name, each in moved.items()
+        if each is not None and abs(each[0]) >= max(CONTENTION_LEAST[name], NAMED_ERRORS * math.sqrt(each[1]))
+    }
 
 
 def _tells_contention(first: Conditions, second: Conditions) -> bool:
