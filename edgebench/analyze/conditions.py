@@ -36,7 +36,7 @@ class Conditions:
 
     ``instructions`` are of an iteration, and ``cycles_each`` of an instruction, counted by the processor, for one thread.
     ``off_cpu`` is the logarithm of wall time by CPU time, for one thread that computes on the cores; ``others`` the share of
-    the used cores' time that other processes took; ``hottest_c`` the hottest reading of the start or during a launch, by place.
+    the used cores' time that other processes took; ``hottest_c`` the hottest by place (*start*) or zone (*running*).
     """
 
     series: Series
@@ -53,7 +53,7 @@ class Conditions:
     cycles_each: Level | None
     off_cpu: Level | None
     others: float | None
-    hottest_c: Mapping[str, float]
+    hottest_c: Mapping[tuple[str, str], float]
     status: int | None
     power_saving: bool | None
     battery_percent: float | None
@@ -173,8 +173,12 @@ def _others(trace: Trace, cores: int) -> float | None:
     return None if share is None else max(share, 0.0)
 
 
-def _hottest_c(launches: Sequence[LaunchRecord], traces: Sequence[Trace]) -> dict[str, float]:
-    """By place before the launches (*start*), and over all that was sampled while they ran (*running*)."""
-    start = [reading.celsius for launch in launches for reading in launch.thermal.readings]
-    running = [value for trace in traces for row in trace.of(TelemetryRow) for value in row.temperature_c.values()]
-    return {name: max(values) for name, values in (("start", start), ("running", running)) if values}
+def _hottest_c(launches: Sequence[LaunchRecord], traces: Sequence[Trace]) -> dict[tuple[str, str], float]:
+    """Before the launches (*start*, by place), and over all that was sampled while they ran (*running*, by zone)."""
+    readings = [("start", str(each.place), each.celsius) for launch in launches for each in launch.thermal.readings]
+    for row in (row for trace in traces for row in trace.of(TelemetryRow)):
+        readings += [("running", name, celsius) for name, celsius in row.temperature_c.items()]
+    hottest: dict[tuple[str, str], float] = {}
+    for when, where, celsius in readings:
+        hottest[when, where] = max(hottest.get((when, where), celsius), celsius)
+    return hottest

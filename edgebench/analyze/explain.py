@@ -50,6 +50,7 @@ WORK_FIELDS = {
     "threads": "thread count",
     "agent": "build",
 }
+_PLACE_WORDS = {"skin": "body", "battery": "battery", "soc": "chip", "other": "warmest sensor"}
 _MODULES_SHOWN = 3
 # How far something moved, and the squared standard error of that.
 Moved = tuple[float, float]
@@ -240,13 +241,12 @@ def _behind_the_clock(first: Conditions, second: Conditions, *, slower: bool) ->
     side = "the second" if slower else "the first"
     if (low.status or 0) > (high.status or 0):
         yield Cause(name="heat", evidence=f"{side} was at thermal status {low.status}")
-    else:
-        for when in ("start", "running"):
-            warm, cool = low.hottest_c.get(when), high.hottest_c.get(when)
-            if warm is not None and cool is not None and warm - cool >= WARMER_C:
-                what = "when its launches began" if when == "start" else "while it ran"
-                yield Cause(name="heat", evidence=f"{side} was at up to {warm:.1f} °C {what}, the other at {cool:.1f}")
-                break
+    elif warmer := _warmer(low, high):
+        when, place, warm, cool = warmer
+        what = "when its launches began" if when == "start" else "while it ran"
+        yield Cause(
+            name="heat", evidence=f"the {place} of {side} was at up to {warm:.1f} °C {what}, the other's at {cool:.1f}"
+        )
     if low.power_saving and not high.power_saving:
         yield Cause(name="power saving", evidence=f"it was on for {side}")
     one, other = first.series.identity, second.series.identity
@@ -261,6 +261,20 @@ def _behind_the_clock(first: Conditions, second: Conditions, *, slower: bool) ->
         before, after = getattr(one, field), getattr(other, field)
         if before != after and None not in (before, after):
             yield Cause(name=name, evidence=f"{field}: {before} and {after}")
+
+
+def _warmer(low: Conditions, high: Conditions) -> tuple[str, str, float, float] | None:
+    """When and where the one was warmer than the other by what counts, and both readings. A body tells more than a chip, which
+    cools and warms within seconds, and the start more than what the launch itself did."""
+    both = sorted(low.hottest_c.keys() & high.hottest_c.keys())
+    running = sorted(
+        (each for each in both if each[0] == "running"), key=lambda each: high.hottest_c[each] - low.hottest_c[each]
+    )
+    for each in (*(("start", place) for place in _PLACE_WORDS if ("start", place) in both), *running):
+        warm, cool = low.hottest_c[each], high.hottest_c[each]
+        if warm - cool >= WARMER_C:
+            return each[0], _PLACE_WORDS.get(each[1], f"sensor {each[1]}"), warm, cool
+    return None
 
 
 def _behind_contention(first: Conditions, second: Conditions) -> Iterable[Cause]:

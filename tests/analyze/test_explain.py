@@ -19,6 +19,7 @@ from edgebench.records import (
     IterationsRow,
     LayerRow,
     Mechanism,
+    Place,
     ProfileRecord,
     Reading,
     RunRecord,
@@ -57,6 +58,7 @@ def measured(
     on_cpu: float = 1.0,
     others: float = 0.0,
     celsius: float | None = None,
+    chip_c: float | None = None,
     status: int | None = None,
     power_saving: bool | None = None,
     noise: float = 0.002,
@@ -72,7 +74,10 @@ def measured(
     run: RunRecord = record("net")
     run = replace(run, device=replace(run.device, clusters=((4, 5), (0, 1, 2, 3))))
     state = DeviceState(power_saving=power_saving)
-    readings = () if celsius is None else (Reading(name="skin", place="skin", celsius=celsius, source="zone"),)
+    felt: tuple[tuple[Place, float | None], ...] = (("skin", celsius), ("soc", chip_c))
+    readings = tuple(
+        Reading(name=place, place=place, celsius=each, source="zone") for place, each in felt if each is not None
+    )
     thermal = ThermalState(readings=readings, status=status)
     made = [replace(launch_record(at, validity=validity), state=state, thermal=thermal) for at in range(launches)]
     rows = [
@@ -290,3 +295,14 @@ def test_counted_instructions_decide_whether_other_work_was_done():
 def test_a_side_that_was_lent_no_counter_leaves_work_to_the_identity_card():
     found = explained(measured(6.0), measured(6.6, instructions=11_000_000, runtime_version="2"))
     assert named(found) == ["work"] and causes(found["work"]) == ["build"] and found["work"].evidence == ()
+
+
+def test_a_body_that_was_warmer_is_heat_whatever_the_chip_was_at():
+    """A chip is as warm as its last second: the cool phone's may be hotter than the hot one's."""
+
+    cool, warm = measured(6.0, celsius=32.6, chip_c=46.0), measured(6.0, celsius=41.0, chip_c=46.0)
+    hot = measured(9.0, clock=1.5, throughput=1.5, celsius=43.0, chip_c=45.0)
+    found = explained(cool, hot)
+    assert causes(found["clock"]) == ["heat"]
+    assert "the body of the second was at up to 43.0 °C when its launches began" in found["clock"].causes[0].evidence
+    assert causes(explained(warm, hot)["clock"]) == []
