@@ -31,9 +31,12 @@ import sys, time
 from edgebench.agent import host
 from edgebench.agent.wire import TraceWriter
 host.HEARTBEAT_LOOK_S = 0.02
-host.start_watchdog(float(sys.argv[2]), TraceWriter(sys.argv[1]), (sys.argv[3], 0.4))
-for _ in range(int(sys.argv[4])):
-    open(sys.argv[3], "w").close()
+trace, deadline_s, path, beats = sys.argv[1], float(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+if beats:
+    open(path, "w").close()
+host.start_watchdog(deadline_s, TraceWriter(trace), (path, 5.0 if deadline_s < 1.0 else 0.4))
+for _ in range(beats):
+    open(path, "w").close()
     time.sleep(0.1)
 time.sleep(60)
 """
