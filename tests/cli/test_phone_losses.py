@@ -7,6 +7,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 
 from edgebench.cli import measuring as cli_measuring
 from edgebench.device import settings
+from edgebench.runtime import remote_launcher
+from edgebench.runtime.heartbeat import heartbeat
 from edgebench.transport import patience
 from tests.cli.phone_desk import ONCE, SLOW, Desk, Edgebench, desk, refused, started, the_record
 from tests.virtual_phone.faults import DropCommand, Faults, TruncatePull
@@ -212,3 +215,21 @@ def test_what_a_killed_run_left_is_ended_by_the_next(edgebench: Edgebench, xiaom
     assert re.search(r"an earlier run left \d+ launch\(es\) on the device", done.err)
     assert "an earlier run left settings of the device changed: they are restored" in done.err
     xiaomi.assert_left_alone()
+
+
+@pytest.mark.usefixtures("proven")
+def test_a_phone_that_holds_the_load_is_told_that_somebody_waits_and_stops_where_nobody_does(
+    edgebench: Edgebench, xiaomi: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_launcher, "LONG_S", 40.0)
+    monkeypatch.setattr(remote_launcher, "MAX_AGE_S", 3.0)
+    held = ("--launches", "1", "--no-gate", "--no-profile", "--sustained", "11s")
+    for every_s, validity in ((0.5, "VALID"), (60.0, "FAILED")):
+        monkeypatch.setattr(remote_launcher, "heartbeat", partial(heartbeat, every_s=every_s))
+        runs = tmp_path / f"every {every_s} s"
+        assert run(edgebench, xiaomi, runs, *held).status == 0
+        launches = the_record(runs).series[0].launches
+        # Every launch has a heartbeat here; the one that holds the load alone lasts longer than it may go unheard.
+        assert [(it.kind, it.validity) for it in launches if it.kind == "sustained"] == [("sustained", validity)]
+        if validity == "FAILED":
+            assert "nobody has renewed the heartbeat" in launches[-1].reasons[0]
