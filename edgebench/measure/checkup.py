@@ -59,7 +59,7 @@ def _jetson_checks(device: LinuxDevice) -> tuple[Check, ...]:
 def _gpu_checks(remote: Remote, python: str | None) -> tuple[Check, ...]:
     """What measuring on an NVIDIA GPU needs beside the machine."""
     from edgebench.runtime.monitors import find_monitor
-    from edgebench.runtime.remote_agents import find_python
+    from edgebench.runtime.python_agent import find_python
     from edgebench.runtime.tensorrt.agent import TENSORRT
     from edgebench.runtime.tensorrt.trtexec import find_trtexec
 

@@ -20,7 +20,8 @@ from edgebench.measure.prepare import Bench
 from edgebench.records import DeviceFacts, TargetSpec, ThermalState
 from edgebench.runtime.harness_build import ABIS
 from edgebench.runtime.launcher import HostLauncher
-from edgebench.runtime.remote_agents import RemoteAgent, board_agents, native_agents
+from edgebench.runtime.remote_agent import RemoteAgent
+from edgebench.runtime.remote_agents import board_agents, native_agents
 from edgebench.runtime.remote_launcher import Place, RemoteLauncher
 from edgebench.transport.local import LocalTransport
 from edgebench.transport.this_machine import THIS_MACHINE

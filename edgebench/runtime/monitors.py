@@ -13,7 +13,7 @@ from edgebench.device.linux.tegrastats import parse_tegrastats
 from edgebench.records import Command, EndRow, MonitorRow, Plan, ProgramRow, Trace
 
 if TYPE_CHECKING:
-    from edgebench.runtime.remote_agents import Asked, Site
+    from edgebench.runtime.remote_agent import Asked, Site
 
 PERIOD_MS = 500
 _TEGRASTATS, _NVIDIA_SMI = "tegrastats", "nvidia-smi"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shlex
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,7 +28,8 @@ from edgebench.records.codec import encode, encode_trace
 from edgebench.runtime.base import Runtime
 from edgebench.runtime.ending import Ending, finished_trace
 from edgebench.runtime.heartbeat import MAX_AGE_S, heartbeat
-from edgebench.runtime.remote_agents import RemoteAgent, Site
+from edgebench.runtime.launch_scripts import clean_up_script, start_script
+from edgebench.runtime.remote_agent import RemoteAgent, Site
 from edgebench.transport.patience import Patience
 from edgebench.transport.remote import Remote
 
@@ -140,7 +140,7 @@ class RemoteLauncher:
             # What went wrong must not be forgotten over a cable that is out, too, a Ctrl-C above all. What stays on the device
             # ends by its own deadline, and the next run removes it.
             try:
-                self._remote.run_script(_clean_up(folder), timeout_s=GRACE_S)
+                self._remote.run_script(clean_up_script(folder), timeout_s=GRACE_S)
             except DeviceError as trouble:
                 error.add_note(f"the launch's folder stays on the device: {trouble.message}")
             if not isinstance(error, DeviceLost | CommandTimedOut):
@@ -148,7 +148,7 @@ class RemoteLauncher:
             self._return_and_clean_up(folder, error)
             raise _LaunchLost(f"the device was lost during the launch: {error.message}", hint=error.hint) from error
         try:
-            self._remote.run_script(_clean_up(folder), timeout_s=GRACE_S)
+            self._remote.run_script(clean_up_script(folder), timeout_s=GRACE_S)
         except (DeviceLost, CommandTimedOut) as error:
             # What it was for is here: nothing is lost but time.
             self._return_and_clean_up(folder, error)
@@ -161,7 +161,7 @@ class RemoteLauncher:
         self._patience.await_return(lost)
         self._pushed.clear()
         self._started.clear()
-        self._patience.ask(lambda: self._remote.run_script(_clean_up(folder), timeout_s=GRACE_S))
+        self._patience.ask(lambda: self._remote.run_script(clean_up_script(folder), timeout_s=GRACE_S))
 
     def _launch(self, plan: Plan, folder: str) -> Trace:
         there = self._planned(plan, folder)
@@ -213,7 +213,7 @@ class RemoteLauncher:
         write_atomic(here / "plan.json", encode(there))
         self._moving(lambda: self._remote.put(encode(there), f"{folder}/plan.json"))
         bound_s = plan.deadline_s + GRACE_S
-        script = _start(started, folder, plan.threads)
+        script = start_script(started, folder, plan.threads)
         try:
             ran = self._remote.run_script(script, timeout_s=bound_s)
         except CommandTimedOut as late:
@@ -333,27 +333,3 @@ class RemoteLauncher:
             )
             emit(StageFinished("agent", agent.identity(self._remote).partition(" ")[0]))
         return self._started[agent]
-
-
-def _start(agent: str, folder: str, threads: int) -> str:
-    """The agent as a child of this shell, not in its place: it ends when its parent does, and adbd's own parents are
-    threads that end early. Its variables are those of an agent on this machine."""
-    quoted = shlex.quote(folder)
-    variables = " ".join(f"{name}_NUM_THREADS={threads}" for name in ("OMP", "OPENBLAS", "MKL"))
-    return (
-        f"cd {quoted} || exit 1\n"
-        f"{variables} {agent} {quoted}/plan.json &\n"
-        f"harness=$!\n"
-        f"echo $harness > {quoted}/pid\n"
-        f"wait $harness"
-    )
-
-
-def _clean_up(folder: str) -> str:
-    """Ends the harness where it still runs (its number may be somebody else's by now) and removes the launch's folder."""
-    quoted = shlex.quote(folder)
-    return (
-        f"if read -r pid < {quoted}/pid && grep -q {shlex.quote(Path(folder).name)} /proc/$pid/cmdline; then\n"
-        "kill -KILL $pid; fi 2>/dev/null\n"
-        f"rm -rf {quoted}"
-    )

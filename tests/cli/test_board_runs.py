@@ -15,7 +15,7 @@ import pytest
 from edgebench.cli import measuring as cli_measuring
 from edgebench.measure import opening
 from edgebench.records.schema import json_schemas
-from edgebench.runtime import remote_agents
+from edgebench.runtime import native_agent
 from edgebench.transport import patience
 from tests.cli.board_desk import board_desk, run_on, target_with_python
 from tests.cli.phone_desk import ONCE, SLOW, Edgebench, refused, the_record
@@ -144,8 +144,8 @@ def test_a_board_of_another_processor_is_refused_before_anything_is_built_for_it
     def build(*_: object) -> None:
         raise AssertionError("minutes of compiling, for nothing")
 
-    monkeypatch.setattr(remote_agents, "find_harness", lambda _abi: None)
-    monkeypatch.setattr(remote_agents, "build_harness", build)
+    monkeypatch.setattr(native_agent, "find_harness", lambda _abi: None)
+    monkeypatch.setattr(native_agent, "build_harness", build)
     other = "k510" if os.uname().machine != "riscv64" else "edgeboard"
     words = ("run", "net.param", "--target", other, "--serial", NAME, "--runs-dir", str(tmp_path / "runs"), "--json")
     error = refused(edgebench(*words), 5, "device_refused")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edgebench.runtime import remote_agents
+from edgebench.runtime import python_agent
 from tests.cli.board_desk import board_desk, run_on, target_with_python
 from tests.cli.phone_desk import ONCE, Edgebench, refused, started, the_record
 from tests.cli.test_measuring_verbs import save_network
@@ -133,7 +133,7 @@ def test_a_jetpack_4_board_is_told_what_its_python_cannot_and_still_runs_the_res
 ) -> None:
     save_network(tmp_path / "conv.onnx", 4)
     # Before this machine's own on the PATH: there is one, of 3.6, and no other.
-    pythons = [jetson.folder / "local" / "bin" / name for name in remote_agents._PYTHONS]
+    pythons = [jetson.folder / "local" / "bin" / name for name in python_agent._PYTHONS]
     for python in pythons:
         python.write_text("#!/bin/sh\n[ ${0##*/} = python3 ] && echo python 3.6 none /usr/bin/python3\n")
         python.chmod(0o755)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from edgebench.device import lock
-from edgebench.runtime import remote_agents
+from edgebench.runtime import native_agent
 from edgebench.runtime.harness_build import Harness, host_abi
 from edgebench.transport import adb
 from edgebench.transport.adb import AdbChannel
@@ -192,7 +192,7 @@ def test_a_program_for_another_processor_is_named_as_the_cause(
     program = tmp_path / "harness"
     program.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + bytes((2, 0, machine, 0)) + bytes(44))
     foreign = Harness(program, other, "0" * 64, "none")
-    monkeypatch.setattr(remote_agents, "find_harness", lambda abi: foreign if abi == other else None)
+    monkeypatch.setattr(native_agent, "find_harness", lambda abi: foreign if abi == other else None)
     target = tmp_path / "wrong.yaml"
     target.write_text(f"{{name: wrong, summary: x, platform: android, runtimes: [ncnn], abi: {other}}}")
     error = refused(run(edgebench, samsung, tmp_path, target=str(target)), 5, "device_refused")

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from edgebench.errors import DeviceRefused, NotInstalled
-from edgebench.runtime.remote_agents import PythonAgent, agent_zip, board_agents
+from edgebench.runtime.python_agent import PythonAgent, agent_zip
+from edgebench.runtime.remote_agents import board_agents
 from edgebench.transport.remote import Ran
 
 HAS = "m = types.ModuleType('onnxruntime'); m.__version__ = {!r}; sys.modules['onnxruntime'] = m\n"

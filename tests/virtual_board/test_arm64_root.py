@@ -17,7 +17,8 @@ from edgebench.export.pipeline import obtain
 from edgebench.records import Artifact, EndRow, HeaderRow, IterationsRow, LayersRow, LoadRow
 from edgebench.runtime import get_runtime
 from edgebench.runtime.launcher import plan_artifact
-from edgebench.runtime.remote_agents import PythonAgent, board_agents
+from edgebench.runtime.python_agent import PythonAgent
+from edgebench.runtime.remote_agents import board_agents
 from edgebench.runtime.remote_launcher import Place, RemoteLauncher
 from edgebench.transport.patience import Patience
 from edgebench.transport.remote import Remote

@@ -10,7 +10,8 @@ from edgebench.agent.sessions import tensorrt_build
 from edgebench.errors import DeviceRefused, NotInstalled
 from edgebench.files import sha256_file
 from edgebench.records import Command, LoadRow, Plan, ProgramRow, Schedule, Trace
-from edgebench.runtime.remote_agents import Asked, PythonAgent, RemoteAgent, Site, There
+from edgebench.runtime.python_agent import PythonAgent
+from edgebench.runtime.remote_agent import Asked, RemoteAgent, Site, There
 from edgebench.runtime.tensorrt.adapting import TRTEXEC, adapted, require_passed
 from edgebench.runtime.tensorrt.engines import BUILD_S, EVERY_CORE, Engine, Engines
 from edgebench.runtime.tensorrt.trtexec import Load, Trtexec, find_trtexec

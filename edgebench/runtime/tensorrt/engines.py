@@ -14,7 +14,7 @@ from edgebench.errors import DeviceError
 from edgebench.events import StageFinished, StageStarted
 from edgebench.files import sha256_bytes
 from edgebench.records import Plan
-from edgebench.runtime.remote_agents import Asked, Site
+from edgebench.runtime.remote_agent import Asked, Site
 from edgebench.transport.base import device_said_no
 
 # A large network on a Jetson Nano; with a timing cache the next is quicker.

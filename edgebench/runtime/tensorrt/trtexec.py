@@ -16,7 +16,7 @@ from edgebench.records.plan import Option
 from edgebench.runtime.tensorrt.trtexec_output import parse_console
 
 if TYPE_CHECKING:
-    from edgebench.runtime.remote_agents import Asked
+    from edgebench.runtime.remote_agent import Asked
 
 # On the PATH, where JetPack's and Debian's packages put it, and where NVIDIA's archives are unpacked.
 _PLACES = ("/usr/src/tensorrt/bin/trtexec", "/opt/tensorrt/bin/trtexec", "/usr/local/tensorrt/bin/trtexec")

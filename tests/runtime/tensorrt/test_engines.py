@@ -11,7 +11,7 @@ from edgebench.errors import DeviceError, LaunchFailed
 from edgebench.events import ignore
 from edgebench.records import Plan, PlannedArtifact, Trace
 from edgebench.runtime import get_runtime
-from edgebench.runtime.remote_agents import Site
+from edgebench.runtime.remote_agent import Site
 from edgebench.runtime.tensorrt.engines import Engine, Engines
 from edgebench.transport.remote import Remote
 from edgebench.transport.this_machine import ThisMachine
