@@ -32,6 +32,7 @@ import msgspec
 
 from benchmarks.explanation_cases import CORES, NUMBERS, SLOW_CORE, Case, Change, cases
 from benchmarks.explanation_report import CaseRow, Side, report, rows_of, told
+from benchmarks.raw_rows import placeless
 from benchmarks.resident import INPUT_SIZE
 from benchmarks.simulated_phone import CORE, SCHEDULE, Pair, SimulatedPhone, simulated_pair
 from benchmarks.throttling_cases import RATIOS
@@ -73,9 +74,8 @@ def measure(path: Path, most: int) -> None:
         renamed = _renamed(Path(scratch))
         for case in [each for each in cases() if each.number not in done][:most]:
             row = measured(pair, case, renamed)
-            with path.open("ab") as file:
-                # Where this machine keeps its scratch is nobody's matter.
-                file.write(msgspec.json.encode(row).replace(f"{scratch}/".encode(), b"") + b"\n")
+            with path.open("a", encoding="utf-8") as file:
+                file.write(placeless(msgspec.json.encode(row).decode(), scratch) + "\n")
             print(told(row), flush=True)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.fault_kinds import HARNESS, Case
+from benchmarks.raw_rows import placeless
 from benchmarks.tiny_network import tiny_network
 from edgebench.files import cache_root
 from edgebench.records import RunRecord
@@ -167,7 +168,7 @@ class Rig:
         row.run_s = ended_s - begin_s
         self.device.heal()
         row.struck = in_time and self.device.struck(case, since_ns)
-        row.exit_status, row.said = status if status is not None else -99, said[-1500:]
+        row.exit_status, row.said = status if status is not None else -99, placeless(said[-1500:])
         if case.signals and status in (0, 6):
             # All was put away already when the signal came, or it was ignored.
             row.struck = ended_s - injected_s > LATE_S

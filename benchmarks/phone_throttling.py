@@ -169,9 +169,7 @@ def launched_row(
     log = live.log_file(on.phone.folder)
     seen, taken_ns = log.stat().st_size, _taken_ns(on)
     launched = launch(subject, at, schedule, kind="measure", lane=str(row.block % 100), index=row.index, session=0)
-    with log.open("rb") as file:
-        file.seek(seen)
-        looks = [live.LogRow(*msgspec.json.decode(line)) for line in file.read().split(b"\n")[:-1]]
+    looks = live.read_log(log, seen)
     record, trace = launched.record, launched.trace
     row = msgspec.structs.replace(
         row,

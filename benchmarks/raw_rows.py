@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,13 @@ from edgebench import __version__
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Those that are recorded; none where nothing is."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def placeless(text: str, *folders: str | Path) -> str:
+    """``text`` without where this machine keeps things: the checkout, its Python, and ``folders``."""
+    for folder in (*folders, Path(__file__).resolve().parents[1], Path(os.__file__).parent, sys.prefix):
+        text = text.replace(f"{folder}/", "")
+    return text
 
 
 def append_row(path: Path, **row: object) -> None:

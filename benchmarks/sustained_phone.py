@@ -24,7 +24,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
 
 from msgspec.structs import asdict
 from msgspec.structs import replace as replaced
@@ -80,9 +79,7 @@ def measure(name: str, record: Path) -> None:
         pair.phone.phone.reset()
         seen = log.stat().st_size
         trace = _sustained(pair.phone, subject, held_s)
-        with log.open("rb") as file:
-            file.seek(seen)
-            looks = [LogRow(*row) for row in _rows(file.read())]
+        looks = live.read_log(log, seen)
         after = _twins(pair, subject, TWINS)
     found = sustained_of(trace)
     append_row(
@@ -95,12 +92,6 @@ def measure(name: str, record: Path) -> None:
         sustained=asdict(found),
         truth=truth_of(trace, looks, found),
     )
-
-
-def _rows(text: bytes) -> list[Any]:
-    import json
-
-    return [json.loads(line) for line in text.split(b"\n")[:-1]]
 
 
 def _twins(pair: Pair, subject: Subject, first: int) -> list[float]:

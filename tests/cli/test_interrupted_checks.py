@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from tests.cli.phone_desk import started
 from tests.cli.test_measuring_verbs import edgebench, save_network
 
 POLICY = """
@@ -32,15 +30,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_network(folder / "fast.onnx", 4)
     save_network(folder / "same.onnx", 4)
     (folder / "checks.yaml").write_text(POLICY)
-    command = ["check", "--policy", "checks.yaml", "--runs-dir", "runs", "--junit", "out.xml"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.cli.lenient", *command],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-    )
+    process = started(folder, "check", "--policy", "checks.yaml", "--runs-dir", "runs", "--junit", "out.xml")
     until = time.monotonic() + 120
     while len(found := launches(folder)) < 2 or not found[1]:
         assert time.monotonic() < until and process.poll() is None, "the second check never began"

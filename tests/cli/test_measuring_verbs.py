@@ -19,6 +19,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgebench.records.schema import json_schemas
+from tests.cli.phone_desk import started
 from tests.virtual_phone.fixtures import eventually
 
 REQUIRED = {
@@ -199,14 +200,7 @@ def test_profile_groups_by_depth(here: Path) -> None:
 def test_ctrl_c_keeps_finished_launches_and_resume_completes_the_run(here: Path, number: signal.Signals) -> None:
     runs = here / f"interrupted-{number.name}"
     command = ["run", "fast.onnx", "--launches", "3", "--no-gate", "--no-profile", "--runs-dir", str(runs)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.cli.lenient", *command],
-        cwd=here,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-    )
+    process = started(here, *command)
     wait_for_launches(runs, 1)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)

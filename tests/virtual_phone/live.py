@@ -139,9 +139,11 @@ def load_order(path: Path) -> Order:
     return msgspec.json.decode(path.read_bytes(), type=Order, dec_hook=_path)
 
 
-def read_log(path: Path) -> list[LogRow]:
-    """All whole lines so far."""
-    lines = path.read_bytes().split(b"\n")[:-1]
+def read_log(path: Path, from_byte: int = 0) -> list[LogRow]:
+    """All whole lines so far, from where one begins on."""
+    with path.open("rb") as log:
+        log.seek(from_byte)
+        lines = log.read().split(b"\n")[:-1]
     return [LogRow(*msgspec.json.decode(line)) for line in lines]
 
 
