@@ -3,7 +3,8 @@
 Five cases, dealt in turn so that all see the same hours: the *same* network in other bytes; a candidate that takes 3 % longer
 at a budget of 2 % (*plus3*) and at a budget of just what it takes (*budget*); one that takes 5 % longer (*plus5*); and a
 *different* network at a budget of 1 % less than its ratio. How much longer a layer takes is known by launches in turns: the
-interval of its ratio lies within 0.2 % of what it shall be. Those sizings are recorded, too.
+interval of its ratio lies within 0.2 % of what it shall be. Those sizings are recorded, too, and count for the processor that
+they were made on: another one computes layers in other proportions.
 
 A row is appended for every sizing and every check; goes on where the record stands.
 
@@ -49,13 +50,16 @@ EVERY_LAUNCH = ("--ci", "0.1%")
 # What is judged here is time: a layer more is larger, too.
 TIME_ALONE = ("--memory-budget", "10000%", "--size-budget", "10000%")
 TRIES = 8
+# Rows of before processors were written down.
+UNKNOWN = "unknown"
 TIMEOUT_S = 1800.0
 
 
 @dataclass(frozen=True)
 class Sizing:
-    """All launches of one size of layer: its ratio and interval, and whether that is within what was wanted."""
+    """All launches of one size of layer on one processor: its ratio and interval, and whether that is as was wanted."""
 
+    processor: str
     slower: float
     inner: int
     launches: int
@@ -71,16 +75,23 @@ class Sizing:
 
 def sizings(rows: Sequence[dict[str, Any]]) -> list[Sizing]:
     """Those that are recorded, the launches of one size together."""
-    sizes: dict[tuple[float, int], list[LogRatio]] = {}
+    sizes: dict[tuple[str, float, int], list[LogRatio]] = {}
     for row in rows:
         if row["what"] == "sizing":
             told = [LogRatio(log, bool(swapped)) for log, _, swapped in row["launches"]]
-            sizes.setdefault((row["slower"], row["inner"]), []).extend(told)
+            sizes.setdefault((row.get("processor", UNKNOWN), row["slower"], row["inner"]), []).extend(told)
     found = []
-    for (slower, inner), told in sizes.items():
+    for (processor, slower, inner), told in sizes.items():
         ratio = ratio_of(told)
-        found.append(Sizing(slower, inner, len(told), ratio.ratio, ratio.ci or (0.0, math.inf)))
+        found.append(Sizing(processor, slower, inner, len(told), ratio.ratio, ratio.ci or (0.0, math.inf)))
     return found
+
+
+def this_processor() -> str:
+    """Its name, family, model and stepping: virtual machines are alike in the name alone."""
+    first = Path("/proc/cpuinfo").read_text(encoding="ascii").split("\n\n")[0]
+    said = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first.splitlines())}
+    return f"{said.get('model name', UNKNOWN)} {'-'.join(said.get(name, '?') for name in ('cpu family', 'model', 'stepping'))}"
 
 
 class Recorder:
@@ -89,6 +100,7 @@ class Recorder:
     def __init__(self, folder: Path, record: Path) -> None:
         self._folder = folder
         self._record = record
+        self._processor = this_processor()
         self._base = exported(MODEL)
         save(self._base, folder / "base.onnx")
         save(renamed(self._base), folder / "same.onnx")
@@ -97,7 +109,7 @@ class Recorder:
     def sized(self, slower: float) -> Sizing:
         """A layer that makes the network that much slower. Raises SystemExit where none is found."""
         for _ in range(TRIES):
-            known = sizings(read_rows(self._record))
+            known = [each for each in sizings(read_rows(self._record)) if each.processor == self._processor]
             own = [each for each in known if each.slower == slower]
             if taken := [each for each in own if each.taken]:
                 return taken[0]
@@ -113,7 +125,7 @@ class Recorder:
         save(with_layer(self._base, inner), self._folder / "sizing.onnx")
         words = ("base.onnx", "sizing.onnx", "--launches", str(SIZING_LAUNCHES), *EVERY_LAUNCH)
         with self._run("compare", *words) as (_, _, store):
-            append_row(self._record, what="sizing", slower=slower, inner=inner, launches=told_by(store))
+            self._append(what="sizing", slower=slower, inner=inner, launches=told_by(store))
 
     def check(self, case: str) -> None:
         """One check of a case, recorded."""
@@ -134,18 +146,22 @@ class Recorder:
             check = said["checks"][0]["check"] if "checks" in said else {"verdict": "failed"}
             row |= {name: check.get(name) for name in ("verdict", "ratio", "bounds", "confirmation_ratio", "reasons")}
             row |= {"decided_at": check.get("launches"), "launches": told_by(store), "solo_us": solo_us(store)}
-            append_row(self._record, **row)
+            self._append(**row)
         print(f"{case}: {row['verdict']} {row['ratio'] or math.nan:.4f} x, {row['seconds']:.0f} s", file=sys.stderr)
 
     def _ratio_of_other(self) -> float:
-        known = [row for row in read_rows(self._record) if row["what"] == "other"]
+        rows = [row for row in read_rows(self._record) if row.get("processor") == self._processor]
+        known = [row for row in rows if row["what"] == "other"]
         if not known:
             words = ("base.onnx", "different.onnx", "--launches", "60", *EVERY_LAUNCH)
             with self._run("compare", *words) as (_, said, store):
                 ratio = next(each["ratio"] for each in said["results"] if each["ratio"] is not None)
-                append_row(self._record, what="other", model=OTHER, ratio=ratio, launches=told_by(store))
+                self._append(what="other", model=OTHER, ratio=ratio, launches=told_by(store))
             return float(ratio)
         return float(known[-1]["ratio"])
+
+    def _append(self, **row: object) -> None:
+        append_row(self._record, **row, processor=self._processor)
 
     @contextmanager
     def _run(self, verb: str, *words: str) -> Iterator[tuple[int, dict[str, Any], RunStore]]:

@@ -58,6 +58,7 @@ def main() -> int:
         "regressed",
         "pass",
         "inconclusive",
+        "failed",
         "median time",
         "launches",
         "SD of a log ratio",
@@ -68,7 +69,7 @@ def main() -> int:
         "Layers were sized by launches in turns:",
         tabulate(
             [_sizing(each) for each in sizings(rows)],
-            headers=["wanted", "inner channels", "launches", "ratio - 1", "95 % interval", "taken"],
+            headers=["processor", "wanted", "inner channels", "launches", "ratio - 1", "95 % interval", "taken"],
             tablefmt="github",
             disable_numparse=True,
         ),
@@ -84,6 +85,7 @@ def main() -> int:
 def _sizing(each: Sizing) -> list[str]:
     low, high = each.interval
     return [
+        each.processor,
         f"{each.slower:.1%}",
         str(each.inner),
         str(each.launches),
