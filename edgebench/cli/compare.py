@@ -52,9 +52,10 @@ def command(
     """Rank models, or runs measured earlier, in one table. NAMES are all models or all runs.
 
     Models are measured now, their launches dealt round-robin so that all of them see the same hours. Beside, each is held
-    against the first: timed in turns in one process where that is sound (one runtime with the same options; ONNX Runtime on one
-    thread, ncnn on any), which tells ratios that no latency by itself could; else by launches that alternate, and the table
-    says so. Rows whose intervals overlap share a rank. Fields of the identity cards that differ are named below the table.
+    against the first of its runtime and options, and that one against the first of all: timed in turns in one process where
+    that is sound (one runtime with the same options; ONNX Runtime on one thread, ncnn on any), which tells ratios that no
+    latency by itself could; else by launches that alternate, and the table says so. Rows whose intervals overlap share a rank.
+    Fields of the identity cards that differ are named below the table.
 
     \b
     edgebench compare mobileone_s0 mobilenetv3_large repvit_m0_9

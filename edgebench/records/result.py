@@ -74,10 +74,11 @@ class Result(Record, frozen=True, kw_only=True):
     ``median_ms``. ``device`` is what was found, ``target`` what was asked for. Only a comparison sets ``rank``; results that
     the measurements cannot separate share one.
 
-    ``ratio`` is this latency by that of ``ratio_to``, the comparison's first, where they were compared in one run: the median
-    over launches, or sessions. ``ratio_ci95`` is its interval; that any of a run leaves out 1 by mistake happens as seldom as
-    with one alone (Holm 1979). ``design`` is *paired* where both were timed in turns in one process, else *alternating*, with
-    the reason. ``sustained`` is of a launch of its own, where one was asked for; ``not_sustained`` why there is none then.
+    ``ratio`` is this latency by that of ``ratio_to``, where they were compared in one run: of the comparison's first with the
+    same runtime and options, or its first of all. It is the median over launches, or sessions. ``ratio_ci95`` is its interval;
+    that any of a run leaves out 1 by mistake happens as seldom as with one alone (Holm 1979). ``design`` is *paired* where both
+    were timed in turns in one process, else *alternating*, with the reason. ``sustained`` is of a launch of its own, where one
+    was asked for; ``not_sustained`` why there is none then.
     """
 
     run_id: str

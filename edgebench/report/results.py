@@ -243,23 +243,38 @@ def ranked(results: Sequence[Result]) -> list[Result]:
 
 
 def rank_by(results: Sequence[Result]) -> tuple[list[tuple[float, float] | None], list[float | None]]:
-    """The intervals that ranks rest on, and what rows are in the order of: the latencies, or ratios (``ranked_by_ratios``)."""
-    if not ranked_by_ratios(results):
+    """The intervals that ranks rest on, and what rows are in the order of: the ratios to the first of all, which are far
+    narrower, where one run has all of them with their intervals; else the latencies."""
+    ratios = _ratios_to_first(results)
+    if ratios is None:
         return [result.ci95_ms for result in results], [result.median_ms for result in results]
-    intervals = [(1.0, 1.0) if result.ratio_to is None else result.ratio_ci95 for result in results]
-    return intervals, [1.0 if result.ratio_to is None else result.ratio for result in results]
+    return [(low, high) for _, low, high in ratios], [ratio for ratio, _, _ in ratios]
 
 
 def ranked_by_ratios(results: Sequence[Result]) -> bool:
-    """Whether one run held every other row against its first, with an interval: these are far narrower than latencies'."""
-    first = [result for result in results if result.ratio_to is None]
-    if len(first) != 1 or len(results) < 2 or first[0].median_ms is None:
-        return False
-    return all(
-        result is first[0]
-        or (result.run_id == first[0].run_id and result.ratio_to == first[0].label and result.ratio_ci95 is not None)
-        for result in results
-    )
+    """Whether ranks rest on ratios, see ``rank_by``."""
+    return _ratios_to_first(results) is not None
+
+
+def _ratios_to_first(results: Sequence[Result]) -> list[tuple[float, float, float]] | None:
+    """Each row's ratio to the first of all and its interval, by way of the row that it was held against: the limits of both
+    steps are multiplied, which is wider than need be, as the two are not off by as much at once."""
+    rows = {result.label: result for result in results}
+    if len({result.run_id for result in results}) != 1 or len(rows) != len(results) or len(rows) < 2:
+        return None
+    found = [ratio for result in results if (ratio := _to_first(result, rows)) is not None]
+    return found if len(found) == len(results) else None
+
+
+def _to_first(result: Result, rows: Mapping[str, Result]) -> tuple[float, float, float] | None:
+    if result.ratio_to is None:
+        first = sum(row.ratio_to is None for row in rows.values()) == 1 and result.median_ms is not None
+        return (1.0, 1.0, 1.0) if first else None
+    if result.ratio is None or result.ratio_ci95 is None or result.ratio_to not in rows:
+        return None
+    base = _to_first(rows[result.ratio_to], rows)
+    own = (result.ratio, *result.ratio_ci95)
+    return None if base is None else (own[0] * base[0], own[1] * base[1], own[2] * base[2])
 
 
 def identity_differences(cards: Sequence[Identity]) -> dict[str, list[str]]:

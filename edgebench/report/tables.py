@@ -83,7 +83,7 @@ def _has_ratios(results: Sequence[Result]) -> bool:
 
 
 def _ratio_cells(result: Result, bases: set[tuple[str, str]]) -> list[str]:
-    if (result.run_id, result.label) in bases:
+    if result.ratio_to is None and (result.run_id, result.label) in bases:
         return ["1", ""]
     if result.ratio is None or result.ratio_ci95 is None:
         return ["n/a", "n/a"]
@@ -180,17 +180,26 @@ def _ratio_notes(results: Sequence[Result]) -> list[str]:
     compared = [result for result in results if result.ratio_to is not None]
     if not compared:
         return []
-    rows = [result for result in results if (result.run_id, result.label) in _bases(results)]
-    bases = ", ".join(_label(results, row) for row in rows) or ", ".join(
-        _unique(str(each.ratio_to) for each in compared)
-    )
-    lines = [f"Ratios are to {bases}, by launches that time both in turns in one process where nothing else is said."]
+    held: dict[str, list[str]] = defaultdict(list)
+    for result in compared:
+        held[_base_label(results, result)].append(_label(results, result))
+    bases = [base if len(held) == 1 else f"{base} (that of {', '.join(labels)})" for base, labels in held.items()]
+    to = "; to ".join(bases)
+    lines = [f"Ratios are to {to}, by launches that time both in turns in one process where nothing else is said."]
     for result in compared:
         if result.design is not None and result.design != "paired":
             lines.append(
                 f"{result.label} is not timed in turns with it, its launches alternate: {result.design.partition(': ')[2]}."
             )
     return lines
+
+
+def _base_label(results: Sequence[Result], result: Result) -> str:
+    """The row that this one is held against, as it is called here; it may be in no row of this table."""
+    for row in results:
+        if (row.run_id, row.label) == (result.run_id, result.ratio_to):
+            return _label(results, row)
+    return str(result.ratio_to)
 
 
 def builds_lines(results: Sequence[Result]) -> list[str]:

@@ -27,6 +27,17 @@ def test_every_other_series_is_held_against_the_first():
     assert pairs_of([on("ncnn")], "in turns") == ()
 
 
+def test_models_on_several_runtimes_are_held_against_each_other_on_each():
+    pairs = pairs_of([on("onnxruntime"), on("ncnn"), on("onnxruntime"), on("ncnn")], "in turns")
+    assert [(pair.first, pair.second, pair.unpaired) for pair in pairs] == [
+        (0, 1, "onnxruntime and ncnn are two runtimes"),
+        (0, 2, None),
+        (1, 3, None),
+    ]
+    pairs = pairs_of([on("torch"), on("ncnn"), on("torch"), on("ncnn", "fp16"), on("ncnn")], "alternate")
+    assert [(pair.first, pair.second) for pair in pairs] == [(0, 1), (0, 2), (0, 3), (1, 4)]
+
+
 def test_one_runtime_with_the_same_options_is_timed_in_turns():
     assert why(on("ncnn"), on("ncnn"), on("ncnn")) == [None, None]
     assert why(on("ncnn", threads=2), on("ncnn", threads=2)) == [None], "its networks share one pool"

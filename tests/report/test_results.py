@@ -22,7 +22,7 @@ from edgebench.records import (
     ThermalState,
     Trace,
 )
-from edgebench.report.results import ranked, results_of
+from edgebench.report.results import ranked, ranked_by_ratios, results_of
 from tests.measure.fakes import record
 from tests.measure.traces import canaries, launch_record, pair_trace, trace
 
@@ -143,6 +143,22 @@ def test_launches_in_turns_tell_a_ratio_that_the_latencies_could_not() -> None:
     assert [(each.label, each.rank) for each in ranked([other, first])] == [(first.label, 1), (other.label, 2)]
     assert first.ci95_ms is not None and other.ci95_ms is not None
     assert first.ci95_ms[1] > other.ci95_ms[0], "by their latencies nobody could tell"
+
+
+def test_ranks_go_by_way_of_the_row_that_each_was_held_against() -> None:
+    first, other, third, fourth = compared([[2.0 * each for each in AROUND], [0.99 * each for each in AROUND], AROUND])
+    fourth = replace(fourth, ratio_to=other.label, ratio=1.01, ratio_ci95=(1.009, 1.011))
+    rows = ranked([first, other, third, fourth])
+    assert [(each.label, each.rank) for each in rows] == [
+        (third.label, 1),
+        (first.label, 2),
+        (other.label, 3),
+        (fourth.label, 4),
+    ]
+    near = replace(fourth, ratio=1.001, ratio_ci95=(0.999, 1.003))
+    assert [each.rank for each in ranked([first, other, third, near])] == [1, 2, 3, 3]
+    unknown = replace(other, ratio=None, ratio_ci95=None)
+    assert not ranked_by_ratios([first, unknown, third, fourth]), "what it is held against has no ratio itself"
 
 
 def test_two_that_are_alike_share_a_rank() -> None:

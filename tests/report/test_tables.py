@@ -63,6 +63,19 @@ def test_ratios_stand_beside_the_latencies_and_say_to_what_and_how() -> None:
     ]
 
 
+def test_ratios_to_several_rows_say_which_is_to_which() -> None:
+    base = result("mobileone_s0")
+    base_ncnn = result(
+        "vgg16", ratio=1.5, ratio_ci95=(1.4, 1.6), ratio_to=base.label, design="alternating: two runtimes"
+    )
+    other = result("resnet50", ratio=1.02, ratio_ci95=(1.01, 1.03), ratio_to=base_ncnn.label, design="paired")
+    rows = list(csv.reader(io.StringIO(comparison_table([base, base_ncnn, other], "csv"))))
+    at = rows[0].index(RATIO_HEADERS[0])
+    assert [row[at] for row in rows[1:]] == ["1", "1.5000", "1.0200"]
+    [note] = [note for note in comparison_notes([base, base_ncnn, other]) if note.startswith("Ratios are to")]
+    assert f"to {base.label} (that of {base_ncnn.label}); to {base_ncnn.label} (that of {other.label})," in note
+
+
 def test_a_row_of_another_run_is_nobodys_ratio_of_one() -> None:
     base = result("mobileone_s0")
     paired = result("resnet50", ratio=1.02, ratio_ci95=(1.01, 1.03), ratio_to=base.label, design="paired")
