@@ -30,7 +30,7 @@ from statistics import median
 
 import msgspec
 
-from benchmarks.resident import deep_input_size
+from benchmarks.resident import RECURRENT_INPUT_SIZE
 from benchmarks.simulated_phone import SimulatedPhone, simulated_pair
 from benchmarks.throttling_cases import RATE, Drawn, Fault, afflict, draw, thermal_of
 from benchmarks.throttling_figures import REMARK_BLOCK, LaunchRow, Truth, cases_of, rows_of
@@ -56,7 +56,7 @@ from tests.virtual_phone import live
 from tests.virtual_phone.quota import GroupV1, GroupV2
 from tests.virtual_phone.thermal_model import ThermalParameters
 
-MODEL, SMALL_MODEL = ("benchmarks.resident:deep", deep_input_size()), ("mobileone_s0", 224)
+MODEL, SMALL_MODEL = ("benchmarks.resident:recurrent", RECURRENT_INPUT_SIZE), ("mobileone_s0", 224)
 SCHEDULE = Schedule(
     warmup_window=3, warmup_max_ms=600, measure_ms=800, canary_every_ms=400, drop_after_canary=1, settle_max_ms=60
 )
