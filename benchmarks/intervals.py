@@ -5,6 +5,7 @@ run had been measured in one go. Resumable: it goes on where its folder stands.
 
     python -m benchmarks.intervals build/intervals            # at least an hour
     python -m benchmarks.intervals build/intervals --report   # only prints
+    python -m benchmarks.intervals --recorded                 # prints what is said of the launches that are committed
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ from edgebench.runtime.base import Launcher
 MODELS = ("mobileone_s0", "mobilenetv3_large", "mobilenetv2", "shufflenetv2")
 RUNS, LAUNCHES = 12, 10
 COVERAGE_BAR, HALF_WIDTH_BAR = 0.90, 0.05
+RECORDED = Path(__file__).with_name("recorded") / "intervals_launch_medians.json"
+
+Launches = dict[str, list[list[tuple[str, float]]]]
+"""Model by model and run by run: when each launch began, and its median in ms."""
 
 
 class PacedLauncher:
@@ -61,11 +66,11 @@ def measure(folder: Path, hours: float, core: int | None) -> None:
     Session(record, ready.subjects * RUNS, at).run()
 
 
-def report(folder: Path) -> int:
+def launches_of(folder: Path) -> Launches:
+    """Those that were measured, which are also written beside them: what is committed as RECORDED."""
     store = RunStore(folder)
-    record = store.load()
-    by_model: dict[str, list[list[tuple[str, float]]]] = {}
-    for series in record.series:
+    by_model: Launches = {}
+    for series in store.load().series:
         traces = store.traces(series)
         launches = [
             (launch.started_utc, launch_median_ms(traces[launch.index])) for launch in series.launches if launch.used
@@ -73,13 +78,18 @@ def report(folder: Path) -> int:
         by_model.setdefault(series.model.name, []).append(launches)
     with (folder / "launch_medians.json").open("w") as file:
         json.dump(by_model, file)
+    return by_model
+
+
+def report(by_model: Launches) -> int:
+    """Prints how often intervals hold the others' median; 1 where a bar is missed."""
     starts = sorted(start for runs in by_model.values() for run in runs for start, _ in run)
     print(f"{len(starts)} launches from {starts[0]} to {starts[-1]}")
     print("| model | dealing | covered | median half-width | launch CV |\n|---|---|---|---|---|")
     covered_all, widths_all = [], []
     for model, runs in by_model.items():
-        dealt = [[value for _, value in run] for run in runs]
-        ordered = [value for _, value in sorted(launch for run in runs for launch in run)]
+        dealt = [[value for _, value in sorted(run)] for run in runs]
+        ordered = [value for _, value in sorted(tuple(launch) for run in runs for launch in run)]
         size = len(ordered) // RUNS
         consecutive = [ordered[start : start + size] for start in range(0, size * RUNS, size)]
         for name, groups in (("round-robin", dealt), ("consecutive", consecutive)):
@@ -109,14 +119,17 @@ def coverage(groups: list[list[float]]) -> tuple[list[bool], list[float]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("build/intervals"))
     parser.add_argument("--hours", type=float, default=1.02)
     parser.add_argument("--core", type=int, help="the core to measure on; default: as edgebench run")
     parser.add_argument("--report", action="store_true")
+    parser.add_argument("--recorded", action="store_true", help="only prints, of the launches that are committed")
     arguments = parser.parse_args()
+    if arguments.recorded:
+        return report(json.loads(RECORDED.read_text(encoding="utf-8")))
     if not arguments.report:
         measure(arguments.folder, arguments.hours, arguments.core)
-    return report(arguments.folder)
+    return report(launches_of(arguments.folder))
 
 
 if __name__ == "__main__":

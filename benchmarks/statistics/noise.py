@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -20,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from benchmarks.intervals import RECORDED
+
 Array = NDArray[np.float64]
-LATENCIES = Path(__file__).resolve().parents[1] / "recorded" / "intervals_launch_medians.json"
 # Farther out than this many robust deviations a launch was disturbed.
 DISTURBED = 4.0
 # What launches so far apart still have in common is drift; groups that are shorter do not tell it from their own mean.
@@ -213,7 +213,7 @@ def pair_noise(rows: Sequence[dict[str, Any]], *, different: bool) -> Fitted:
 def latency_noise() -> Fitted:
     """Of log latencies of launches, in the order in which they were made, model by model."""
     groups = []
-    for runs in json.loads(LATENCIES.read_text(encoding="utf-8")).values():
+    for runs in json.loads(RECORDED.read_text(encoding="utf-8")).values():
         launches = sorted((datetime.fromisoformat(utc), ms) for run in runs for utc, ms in run)
         logs = np.log([ms for _, ms in launches])
         groups.append((logs, np.zeros(len(logs), dtype=bool)))

@@ -47,9 +47,32 @@ def test_interval_does_not_depend_on_the_unit(values: list[float], unit: float) 
 def test_interval_equals_the_textbook_t_interval_on_logs() -> None:
     from scipy import stats
 
-    values = [5.0, 5.2, 5.1, 5.4, 4.9, 5.3]
+    values = [5.0, 5.4, 4.9, 5.3, 5.1, 5.2]
     expected = stats.t.interval(0.95, 5, np.mean(np.log(values)), stats.sem(np.log(values)))
     assert location_interval(values) == pytest.approx(tuple(np.exp(expected)))
+
+
+def test_neighbours_that_are_alike_widen_the_interval_and_few_values_do_not() -> None:
+    """A device that slows down while it is measured: the same launches in another order would tell far more."""
+    drifting, mixed = [5.0, 5.1, 5.2, 5.3, 5.4, 5.5], [5.0, 5.4, 5.1, 5.5, 5.2, 5.3]
+    wide, narrow = location_interval(drifting), location_interval(mixed)
+    assert wide is not None and narrow is not None
+    assert half_width(wide) > 2.0 * half_width(narrow)
+    assert location_interval(drifting[:5]) == pytest.approx(location_interval([5.2, 5.0, 5.3, 5.1, 5.4]))
+
+
+def test_intervals_of_launches_whose_neighbours_are_alike_hold_what_they_promise() -> None:
+    """Of an AR(1) process with the correlation that was recorded here, .37, plain t intervals hold 86 % of the time."""
+    generator = np.random.default_rng(0)
+    covered, runs, alike = 0, 3000, 0.37
+    for _ in range(runs):
+        noise = [generator.standard_normal()]
+        for _ in range(23):
+            noise.append(alike * noise[-1] + math.sqrt(1.0 - alike**2) * generator.standard_normal())
+        interval = location_interval(np.exp(0.02 * np.array(noise)).tolist())
+        assert interval is not None
+        covered += interval[0] <= 1.0 <= interval[1]
+    assert 0.91 <= covered / runs <= 0.97
 
 
 def test_one_launch_has_no_interval() -> None:
