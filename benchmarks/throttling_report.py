@@ -35,8 +35,6 @@ BARS = {"raised": 0.95, "unraised": 0.05, "blind": 0.90}
 LAUNCHES = 200
 # The fault took no more than this of an untouched launch.
 UNTOUCHED = 0.01
-# From here on the recording is younger than the rules of validity that it is judged by.
-RULE_BLOCK = 29
 CLOCK_LIMITS = (1.02, 1.025, 1.03, 1.035, 1.04, 1.05)
 BANDS = (("under 1 %", -1.0, 0.01), ("1 to 3 %", 0.01, 0.03), ("3 to 8 %", 0.03, 0.08), ("8 % up", 0.08, 1e9))
 QUANTILES = (0.05, 0.5, 0.95, 0.99)
@@ -130,23 +128,18 @@ def _by_condition(cases: Sequence[Case]) -> list[str]:
 
 
 def _limits(cases: Sequence[Case]) -> list[str]:
-    """What other limits of the clock canary do, on what the rule was developed with and on what was recorded since."""
+    """What other limits of the clock canary would have done."""
     table = []
     for limit in CLOCK_LIMITS:
-        limits = replace(DEFAULT_LIMITS, clock_suspect=limit)
-        cells = []
-        for since in (False, True):
-            half = [case for case in cases if (case.row.block >= RULE_BLOCK) == since]
-            for part in (between(half, RAISED), between(half, -1.0, UNRAISED)):
-                cells.append(marked(part, partial(judged, limits=limits)))
+        judge = partial(judged, limits=replace(DEFAULT_LIMITS, clock_suspect=limit))
+        cells = [marked(part, judge) for part in (between(cases, RAISED), between(cases, -1.0, UNRAISED))]
         table.append((f"{limit:.3f}" + (", in force" if limit == DEFAULT_LIMITS.clock_suspect else ""), *cells))
-    head = ("clock suspect above", "before: 3 % or more", "before: under 1 %", "since: 3 % or more", "since: under 1 %")
     return [
         "## Limits of the clock canary, both faults",
         "",
-        f"Blocks before {RULE_BLOCK} were seen when the rule was made (clock by the middle row); those since were not.",
+        "The limit in force was chosen before these launches were recorded.",
         "",
-        _table(table, head),
+        _table(table, ("clock suspect above", "raised by 3 % or more", "raised by less than 1 %")),
     ]
 
 
