@@ -62,7 +62,7 @@ SCHEDULE = Schedule(
 )
 SMALL_SCHEDULE = Schedule(measure_ms=600, canary_every_ms=300, warmup_max_ms=300, settle_max_ms=60)
 BLOCK = 24
-# Launches of a fault whose twins agree. A machine that never is quiet must not be measured for ever.
+# Launches of a fault whose twins are VALID and agree. A machine that never is quiet must not be measured for ever.
 TARGET = 200
 BLOCKS_MOST = 40
 # The kernel's usual period, at shares from a little below one down to where a small network's median still is unmoved.
@@ -255,7 +255,9 @@ def told(row: LaunchRow) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("reports/benchmarks"))
-    parser.add_argument("--launches", type=int, default=TARGET, help="of each fault, with twins that agree")
+    parser.add_argument(
+        "--launches", type=int, default=TARGET, help="of each fault, with twins that are VALID and agree"
+    )
     parser.add_argument("--report", action="store_true", help="only prints")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)

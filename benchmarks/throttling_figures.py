@@ -86,8 +86,10 @@ class Case:
 
     @cached_property
     def usable(self) -> bool:
-        """Whether it is known by how much the launch was raised: its twins agree."""
-        return self.row.median_ns is not None and self.disagreement <= TWINS_AGREE
+        """Whether it is known by how much the launch was raised: its twins agree, and nothing disturbed them, which would be
+        alike where this machine's neighbours slow both."""
+        undisturbed = all(twin.validity == "VALID" for twin in self.twins)
+        return self.row.median_ns is not None and undisturbed and self.disagreement <= TWINS_AGREE
 
     @cached_property
     def raised(self) -> float:

@@ -71,7 +71,7 @@ def _introduction(rows: Sequence[LaunchRow], every: Sequence[Case], usable: Sequ
     sets = Counter(row.thermal_set for row in twins)
     return [
         f"{len(every)} launches with a fault, each between two of an unthrottled twin on the same core; {len(usable)} are used,"
-        f" whose twins agree within {TWINS_AGREE:.1%}. The base may be off by half the twins' difference: median"
+        f" whose twins are VALID and agree within {TWINS_AGREE:.1%}. The base may be off by half the twins' difference: median"
         f" {quantile(off, 0.5):.2%}, 95 % {quantile(off, 0.95):.2%}. Parameter sets: {', '.join(sorted(sets))}.",
         "",
         "*Marked* is SUSPECT or INVALID as a run judges, ungated. The canaries are held against those of the cool device right"
