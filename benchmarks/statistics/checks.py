@@ -32,6 +32,7 @@ from benchmarks.raw_rows import append_row, read_rows
 from edgebench.analyze.pairs import pair_launches
 from edgebench.analyze.ratios import LogRatio, ratio_of
 from edgebench.analyze.summary import iteration_times_ns
+from edgebench.device.kernel import cpuinfo
 from edgebench.measure.store import RunStore
 
 from .planted import BLOCK, exported, renamed, save, with_layer
@@ -89,9 +90,9 @@ def sizings(rows: Sequence[dict[str, Any]]) -> list[Sizing]:
 
 def this_processor() -> str:
     """Its name, family, model and stepping: virtual machines are alike in the name alone."""
-    first = Path("/proc/cpuinfo").read_text(encoding="ascii").split("\n\n")[0]
-    said = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first.splitlines())}
-    return f"{said.get('model name', UNKNOWN)} {'-'.join(said.get(name, '?') for name in ('cpu family', 'model', 'stepping'))}"
+    said = cpuinfo(Path("/proc/cpuinfo").read_text(encoding="ascii"))
+    numbers = "-".join(said.get(name, "?") for name in ("cpu family", "model", "stepping"))
+    return f"{said.get('model name', UNKNOWN)} {numbers}"
 
 
 class Recorder:

@@ -20,7 +20,7 @@ CONFIDENCE = 0.95
 # launches: benchmarks.statistics.simulate. (Stein 1945, Annals of Mathematical Statistics 16; Chow and Robbins 1965, ibid. 36.)
 ERROR_OF_SEVERAL_LOOKS = 0.03
 # Few values tell nothing of how alike neighbours are; and of no few do we believe that all are nearly the same.
-ALIKE_FROM, ALIKE_MOST = 6, 0.8
+CORRELATED_FROM, CORRELATION_MOST = 6, 0.8
 
 
 def quantile(values: Sequence[float], fraction: float) -> float:
@@ -47,8 +47,8 @@ def location_interval(values: Sequence[float], error: float = 1.0 - CONFIDENCE) 
     two values.
 
     Latencies are skewed to the right and errors are relative, hence logarithms. Neighbours that are alike tell less than as
-    many that are not, and it is wider for it (``_alike``). It is widened to hold the sample's median, which is the number that
-    is printed, in the rare skewed sample whose mean interval does not.
+    many that are not, and it is wider for it (``_neighbour_correlation``). It is widened to hold the sample's median, which is
+    the number that is printed, in the rare skewed sample whose mean interval does not.
     """
     if len(values) < 2:
         return None
@@ -57,14 +57,14 @@ def location_interval(values: Sequence[float], error: float = 1.0 - CONFIDENCE) 
     logs = [math.log(value) for value in values]
     centre, spread = fmean(logs), stdev(logs)
     half = float(stdtrit(len(logs) - 1, 1.0 - error / 2.0)) * spread / math.sqrt(len(logs))
-    alike = _alike(logs)
-    half *= math.sqrt((1.0 + alike) / (1.0 - alike))
+    correlation = _neighbour_correlation(logs)
+    half *= math.sqrt((1.0 + correlation) / (1.0 - correlation))
     middle = median(values)
     return min(math.exp(centre - half), middle), max(math.exp(centre + half), middle)
 
 
-def _alike(values: Sequence[float]) -> float:
-    """The correlation of neighbours, from 0 to ``ALIKE_MOST``; 0 of fewer than ``ALIKE_FROM`` values.
+def _neighbour_correlation(values: Sequence[float]) -> float:
+    """The correlation of neighbours, from 0 to ``CORRELATION_MOST``; 0 of fewer than ``CORRELATED_FROM`` values.
 
     The mean of an AR(1) process scatters sqrt((1 + r) / (1 - r)) times as far as that of as many independent values (Bartlett
     1946). The estimate of a short series lies too low by (1 + 3 r) / n (Kendall 1954, Biometrika 41), which is given back.
@@ -72,10 +72,10 @@ def _alike(values: Sequence[float]) -> float:
     count, centre = len(values), fmean(values)
     apart = [value - centre for value in values]
     squares = sum(each * each for each in apart)
-    if count < ALIKE_FROM or squares == 0.0:
+    if count < CORRELATED_FROM or squares == 0.0:
         return 0.0
     found = sum(each * after for each, after in pairwise(apart)) / squares
-    return min(max(found + (1.0 + 3.0 * found) / count, 0.0), ALIKE_MOST)
+    return min(max(found + (1.0 + 3.0 * found) / count, 0.0), CORRELATION_MOST)
 
 
 def half_width(interval: tuple[float, float]) -> float:

@@ -262,19 +262,20 @@ def _ratios_to_first(results: Sequence[Result]) -> list[tuple[float, float, floa
     rows = {result.label: result for result in results}
     if len({result.run_id for result in results}) != 1 or len(rows) != len(results) or len(rows) < 2:
         return None
+    if sum(result.ratio_to is None for result in results) != 1:
+        return None
     found = [ratio for result in results if (ratio := _to_first(result, rows)) is not None]
     return found if len(found) == len(results) else None
 
 
 def _to_first(result: Result, rows: Mapping[str, Result]) -> tuple[float, float, float] | None:
     if result.ratio_to is None:
-        first = sum(row.ratio_to is None for row in rows.values()) == 1 and result.median_ms is not None
-        return (1.0, 1.0, 1.0) if first else None
-    if result.ratio is None or result.ratio_ci95 is None or result.ratio_to not in rows:
+        return None if result.median_ms is None else (1.0, 1.0, 1.0)
+    base = _to_first(rows[result.ratio_to], rows) if result.ratio_to in rows else None
+    if base is None or result.ratio is None or result.ratio_ci95 is None:
         return None
-    base = _to_first(rows[result.ratio_to], rows)
-    own = (result.ratio, *result.ratio_ci95)
-    return None if base is None else (own[0] * base[0], own[1] * base[1], own[2] * base[2])
+    low, high = result.ratio_ci95
+    return result.ratio * base[0], low * base[1], high * base[2]
 
 
 def identity_differences(cards: Sequence[Identity]) -> dict[str, list[str]]:
