@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
+#include <vector>
 
 #include "trace.h"
 
@@ -14,11 +16,15 @@ struct Event {
     uint64_t config;
 };
 
+// `cycles` or `instructions` (PERF_COUNT_HW_*) as every unit of the processor counts it: where cores are of several kinds each
+// kind has a unit of its own, which counts nothing on the others. `units` is where the kernel lists them.
+std::vector<Event> on_every_unit(uint64_t what, const std::filesystem::path& units = "/sys/bus/event_source/devices");
+
 // Cycles and instructions in user space, of the calling thread and of every thread that it starts later.
 class Counters {
    public:
     Counters();
-    Counters(Event cycles, Event instructions);
+    Counters(const std::vector<Event>& cycles, const std::vector<Event>& instructions);
     ~Counters();
     Counters(const Counters&) = delete;
     Counters& operator=(const Counters&) = delete;
@@ -27,12 +33,13 @@ class Counters {
         std::optional<int64_t> cycles;
         std::optional<int64_t> instructions;
     };
-    // So far; empty for one that cannot be had, or that shared the processor's counter with others: it would be an estimate.
+    // So far; empty for one that cannot be had, that shared the processor's counter with others (it would be an estimate), or
+    // whose threads ran on cores of several kinds.
     Counts read() const;
 
    private:
-    int cycles_ = -1;
-    int instructions_ = -1;
+    std::vector<int> cycles_;
+    std::vector<int> instructions_;
 };
 
 // What was counted from one reading to a later one; empty where either is.

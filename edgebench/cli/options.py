@@ -311,7 +311,7 @@ def _effort_options(function: F) -> F:
         click.option(
             "--max-time",
             type=Duration(),
-            help="Stop after 90s, 5m or 1h (a plain number: seconds) with what was measured.",
+            help="Stop after 90s, 5m or 1h (a plain number: seconds) with what was measured; building engines is not counted.",
         ),
         click.option(
             "--sessions",

@@ -70,10 +70,11 @@ DEADLINE_S, SUSTAINED_GRACE_S = 60.0, 30.0
 
 @dataclass(frozen=True)
 class Launched:
-    """A judged launch and its trace, where it wrote one that can be read."""
+    """A judged launch and its trace, where it wrote one that can be read; ``built_s`` went by before, for what it loads."""
 
     record: LaunchRecord
     trace: Trace | None
+    built_s: float = 0.0
 
 
 def launch(
@@ -101,7 +102,9 @@ def launch(
     subjects = [subject] if second is None else [second, subject] if swapped else [subject, second]
     plan = _plan(subjects, at, schedule, kind, f"{lane}-{index}", folder)
     # Before the gate: minutes of building leave the device warm.
+    began_s = at.clock.now_s()
     at.launcher.build(plan)
+    built_s = at.clock.now_s() - began_s
     if at.gate is None:
         outcome = GateOutcome(True, 0.0, "", at.thermometer())
     else:
@@ -141,7 +144,7 @@ def launch(
         round=dealt,
         swapped=swapped,
     )
-    return Launched(record, trace)
+    return Launched(record, trace, built_s)
 
 
 def _plan(

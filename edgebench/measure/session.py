@@ -127,6 +127,9 @@ class Session:
             second=None if pair is None else self._subjects[pair.second],
             swapped=pair is not None and self._swapped(pair),
         )
+        if self._deadline_s is not None:
+            # What is built once, for minutes, is no measuring: a check of an engine would end before its first launch.
+            self._deadline_s += launched.built_s
         if pair is None:
             self._keep(lane.index, launched)
         else:

@@ -188,9 +188,9 @@ def _ratio_notes(results: Sequence[Result]) -> list[str]:
     lines = [f"Ratios are to {to}, by launches that time both in turns in one process where nothing else is said."]
     for result in compared:
         if result.design is not None and result.design != "paired":
-            lines.append(
-                f"{result.label} is not timed in turns with it, its launches alternate: {result.design.partition(': ')[2]}."
-            )
+            base = _base_label(results, result)
+            why = result.design.partition(": ")[2]
+            lines.append(f"{result.label} is not timed in turns with {base}, their launches alternate: {why}.")
     return lines
 
 

@@ -259,6 +259,19 @@ def test_max_time_bounds_the_gate_and_leaves_the_profile_out(tmp_path: Path) -> 
     assert run.series[0].not_profiled == "--max-time was over before the profile"
 
 
+def test_building_takes_nothing_from_max_time(tmp_path: Path) -> None:
+    at, launcher, _ = surroundings(tmp_path, lambda plan: trace())
+    clock = at.clock
+    assert isinstance(clock, FakeClock)
+
+    def build(plan: Plan) -> None:
+        clock.sleep_s(0.0 if launcher.plans else 600.0)
+
+    launcher.on_build = build
+    run = Session(record("a", policy=RunPolicy(looks=(3,), max_time_s=5.0, profile=False)), [subject()], at).run()
+    assert len(run.series[0].launches) == 3
+
+
 def test_progress_tells_what_the_canaries_said(tmp_path: Path) -> None:
     at, _, events = surroundings(tmp_path, lambda plan: trace(canary=canaries(memory=1.2)))
     Session(record("a", policy=RunPolicy(looks=(1,), profile=False)), [subject()], at).run()

@@ -52,7 +52,10 @@ def test_ratios_stand_beside_the_latencies_and_say_to_what_and_how() -> None:
     ]
     notes = "\n".join(comparison_notes([base, paired, apart]))
     assert f"Ratios are to {base.label}" in notes
-    assert f"{apart.label} is not timed in turns with it, its launches alternate: ncnn and onnxruntime" in notes
+    assert (
+        f"{apart.label} is not timed in turns with {base.label}, their launches alternate: ncnn and onnxruntime"
+        in notes
+    )
     assert f"{paired.label} is not" not in notes
     assert RATIO_HEADERS[0] not in comparison_table([base], "csv").splitlines()[0].split(",")
     assert [row[-2:] for row in rows] == [
