@@ -25,6 +25,8 @@ Kinds = Mapping[str, Callable[[random.Random], dict[str, Any]]]
 _PUSHED_BYTES = 21_000_000
 # In the phone's store the harness is named by its hash, which is filled in when the case is played.
 HARNESS = "{harness}"
+# What every command that starts a harness contains.
+WAITS = "wait $harness"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +93,11 @@ def _away_s(rng: random.Random) -> float:
 
 
 def _drop_command(rng: random.Random) -> dict[str, Any]:
-    where: dict[str, Any] = rng.choice([{"after_ms": rng.randrange(2000)}, {"after_bytes": rng.randrange(200)}])
-    which = rng.choice(["", "", "plan.json", "trace.jsonl", "lease", "rm -rf", "restore"])
-    drop = DropCommand(**where, containing=which, nth=rng.randint(1, 2), times=1)
+    # Most commands live for some ms, a launch for a second.
+    after_ms = rng.randrange(rng.choice([5, 50, 1000]))
+    where: dict[str, Any] = rng.choice([{"after_ms": after_ms}, {"after_bytes": rng.randrange(50)}])
+    which = rng.choice(["", "", WAITS, WAITS, "plan.json", "trace.jsonl", "lease"])
+    drop = DropCommand(**where, containing=which, nth=1, times=1)
     return {
         "at": 0.5 * rng.random(),
         "faults": Faults(drop_command=drop, stay_away_s=_away_s(rng)),

@@ -38,11 +38,14 @@ OpenDevice = Callable[[Path], AbstractContextManager[Simulated]]
 class Record:
     """The rows so far, and which number comes next; for several workers."""
 
-    def __init__(self, path: Path, seed: int, wanted: int, draw: Callable[[int, int], Case]) -> None:
+    def __init__(
+        self, path: Path, seed: int, wanted: int, draw: Callable[[int, int], Case], only: str | None = None
+    ) -> None:
         self._draw = draw
         self._path = path
         self._seed = seed
         self._wanted = wanted
+        self._only = only
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         rows = read_rows(path)
@@ -55,7 +58,7 @@ class Record:
         with self._lock:
             if self._counted >= self._wanted:
                 return None
-            while self._next in self._done:
+            while self._next in self._done or self._only not in (None, self._draw(self._seed, self._next).kind):
                 self._next += 1
             self._next += 1
             return self._next - 1, self._draw(self._seed, self._next - 1)
@@ -113,15 +116,19 @@ def main(about: str, default: Path, open_device: OpenDevice, draw: Callable[[int
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=int, default=200, help="how many that struck")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", metavar="KIND", help="faults of this kind alone")
     parser.add_argument("--workers", type=int, default=1, help="devices at once")
     parser.add_argument("--record", type=Path, default=default)
     parser.add_argument("--report", action="store_true", help="only print what is recorded")
     flags = parser.parse_args()
+    kinds = sorted({draw(0, number).kind for number in range(200)})
+    if flags.only not in (None, *kinds):
+        parser.error(f"--only {flags.only!r} is none of: {', '.join(kinds)}")
     errors: list[BaseException] = []
     if not flags.report:
         # A shell starts its background jobs deaf to Ctrl-C, and what they start inherits that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        record = Record(flags.record, flags.seed, flags.faults, draw)
+        record = Record(flags.record, flags.seed, flags.faults, draw, flags.only)
         with tempfile.TemporaryDirectory(prefix="edgebench-faults-") as name:
             places = [Path(name, str(index)) for index in range(flags.workers)]
             workers = [threading.Thread(target=work, args=(record, open_device, place, errors)) for place in places]

@@ -13,10 +13,10 @@ prescribed is read from its log, which shares the phone's clock with the trace.
 
 Each parameter set has a rate of simulated time of its own, at which it throttles some ten seconds after its start.
 
-What else runs on this machine would be taken for the thermal model's doing. So a set is held again until it was undisturbed:
-its twins agree within 3 %, and of its canaries of throughput, which other work on the core slows and a lower clock only as
-much as the clock's own, at most a tenth stand out. Neither looks at the latency of what is judged. All that was held stays in
-the recording; the first undisturbed one of a set counts. Goes on where the recording stands.
+What else runs on this machine would be taken for the thermal model's doing. So a quiet core is waited for, and a set is held
+again until it was undisturbed: its twins agree within 3 %, and of its canaries of throughput, which other work on the core
+slows and a lower clock only as much as the clock's own, at most a tenth stand out. Neither looks at the latency of what is
+judged. All that was held stays in the recording; the first undisturbed one of a set counts. Goes on where it stands.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import math
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,16 +34,17 @@ from msgspec.structs import asdict
 from msgspec.structs import replace as replaced
 from tabulate import tabulate
 
+from benchmarks.quiet_core import QuietCore
 from benchmarks.raw_rows import append_row, read_rows
 from benchmarks.resident import RECURRENT_INPUT_SIZE
-from benchmarks.simulated_phone import SCHEDULE, Pair, SimulatedPhone, simulated_pair
+from benchmarks.simulated_phone import CORE, SCHEDULE, Pair, SimulatedPhone, simulated_pair
 from edgebench.analyze.summary import launch_median_ms
 from edgebench.analyze.sustained import BURST_S, THROTTLED_BY, THROTTLED_FOR_S, sustained_of
 from edgebench.files import write_atomic
 from edgebench.measure.launching import Subject, launch
 from edgebench.measure.session import SUSTAINED_CANARY_MS, SUSTAINED_ITERATIONS_MAX
-from edgebench.measure.validity import DEFAULT_LIMITS
-from edgebench.records import CanaryReference, CanaryRow, IterationsRow, Schedule, Sustained, Trace
+from edgebench.measure.validity import DEFAULT_LIMITS, contended
+from edgebench.records import CanaryRow, IterationsRow, Schedule, Sustained, Trace
 from tests.virtual_phone import live
 from tests.virtual_phone.live import LogRow
 from tests.virtual_phone.thermal_model import ThermalParameters, cool, step
@@ -60,9 +60,9 @@ REST_IN_SKIN_CONSTANTS = 5.0
 HELD_S = (60.0, 240.0)
 RATIO_BAR, TIME_BAR_S = 0.05, 1.0
 # Undisturbed: the twins' largest median by their smallest, and the share of canaries that other work slowed.
-TWINS_AGREE, CONTENDED_MOST = 0.03, 0.1
-# So often twins are looked at, and so long they are waited for; a machine that never is quiet must not be measured for ever.
-ATTEMPTS, BUSY_WAIT_S = 20, 60.0
+TWINS_AGREE, CONTENDED_MOST = 0.03, DEFAULT_LIMITS.contended_suspect
+# A machine that never is quiet must not be measured for ever.
+ATTEMPTS = 20
 
 
 def throttles_after_s(thermal: ThermalParameters) -> float:
@@ -77,11 +77,12 @@ def throttles_after_s(thermal: ThermalParameters) -> float:
 
 def measure(name: str, record: Path) -> None:
     """Appends a row for each time that the load was held, until one was undisturbed: see ``hold``."""
+    core = QuietCore(CORE)
     for _ in range(ATTEMPTS):
+        waited_s = core.wait()
         row = hold(name)
         if row is None:
-            print(f"{name}: the machine is busy, waits", flush=True)
-            time.sleep(BUSY_WAIT_S)
+            print(f"{name}: the twins disagree, after {waited_s:.0f} s of waiting for a quiet core", flush=True)
             continue
         append_row(record, **row)
         print(f"{name}: held, {'undisturbed' if undisturbed(row) else 'disturbed: again'}", flush=True)
@@ -125,16 +126,6 @@ def hold(name: str) -> dict[str, Any] | None:
 def spread(times_ms: Sequence[float]) -> float:
     """The largest by the smallest, less one."""
     return max(times_ms) / min(times_ms) - 1.0
-
-
-def contended(canaries: Sequence[CanaryRow], reference: CanaryReference) -> float:
-    """Share of ``canaries`` whose throughput suffered more than their clock did: other work on the core, never its heat.
-
-    Against the reference, or their own lower quartile where that was taken beside other work.
-    """
-    ratios = sorted(row.throughput_ns / row.clock_ns for row in canaries)
-    usual = min(reference.throughput_ns / reference.clock_ns, ratios[len(ratios) // 4])
-    return fmean(ratio > usual * DEFAULT_LIMITS.throughput_suspect for ratio in ratios)
 
 
 def undisturbed(row: dict[str, Any]) -> bool:

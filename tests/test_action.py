@@ -122,6 +122,12 @@ def test_a_job_fails_for_what_nobody_can_tell_only_where_that_is_asked_for(
         program.write_text(real)
 
 
+def test_flags_that_cannot_be_read_check_nothing_rather_than_something_else(runner: Runner) -> None:
+    args = "--memory-budget 5% --threads '1"
+    assert runner.run("Check", baseline="old.onnx", candidate="same.onnx", runtime="onnxruntime", args=args) == 1
+    assert "unmatched" in runner.said and "takes" not in runner.said
+
+
 def test_what_an_input_holds_is_a_word_and_no_command(runner: Runner) -> None:
     assert runner.run("Check", baseline="$(touch pwned); `touch pwned`", candidate="same.onnx") == 1
     assert runner.outputs["verdict"] == "failed" and "there is no model named" in runner.said

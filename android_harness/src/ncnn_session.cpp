@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -61,7 +62,8 @@ void set_option(ncnn::Option& target, const std::string& name, const Option& val
 std::string stderr_of(const std::function<void()>& work) {
     fflush(stderr);
     // In memory: a phone has no /tmp.
-    const int memory = memfd_create("stderr", MFD_CLOEXEC);
+    // By its number: Android's headers declare it from version 11 on only.
+    const int memory = static_cast<int>(syscall(SYS_memfd_create, "stderr", MFD_CLOEXEC));
     FILE* said = memory < 0 ? nullptr : fdopen(memory, "r+");
     const int kept = dup(STDERR_FILENO);
     // An old kernel may refuse: then the text goes where it always goes.

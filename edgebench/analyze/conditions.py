@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from statistics import fmean, median, median_high, variance
 
 from edgebench.analyze.summary import launch_median_ms
-from edgebench.analyze.telemetry import off_cpu_share, others_share
+from edgebench.analyze.telemetry import busy_gpu_mhz, off_cpu_share, others_share
 from edgebench.records import (
     CanaryRow,
     HeaderRow,
     IterationsRow,
     LaunchRecord,
     LoadRow,
+    MonitorRow,
     RunRecord,
     Series,
     TelemetryRow,
@@ -24,7 +25,7 @@ from edgebench.records import (
 
 @dataclass(frozen=True)
 class Level:
-    """Where something lay over a result's launches: the mean of ``values``, one a launch, and its squared standard error."""
+    """Where something lay over a result's launches: their mean, and its squared standard error, infinite for one launch."""
 
     mean: float
     error2: float
@@ -34,6 +35,7 @@ class Level:
 class Conditions:
     """One result: logarithms of its latency and canaries (ns), each launch one value. None is what was not recorded.
 
+    Where an accelerator computes, the canaries say nothing of it, and ``frequency_ghz`` is its own clock, not the cores'.
     ``instructions`` are of an iteration, and ``cycles_each`` of an instruction, counted by the processor, for one thread.
     ``off_cpu`` is the logarithm of wall time by CPU time, for one thread that computes on the cores; ``others`` the share of
     the used cores' time that other processes took; ``hottest_c`` the hottest by place (*start*) or zone (*running*).
@@ -41,6 +43,7 @@ class Conditions:
 
     series: Series
     cluster: int | None
+    accelerated: bool
     launches: int
     invalid: int
     latency: Level
@@ -70,6 +73,8 @@ def conditions_of(record: RunRecord, series: Series, traces: Mapping[int, Trace]
         raise ValueError(f"no launch of {series.label} timed anything")
     mine = [traces[launch.index] for launch in used]
     medians = [launch_median_ms(trace) for trace in mine]
+    accelerated = any(_accelerated(trace) for trace in mine)
+    on_cores = [] if accelerated else mine
 
     def counted(of: Callable[[IterationsRow], int | None], each: Callable[[IterationsRow], int | None]) -> Level | None:
         # Threads that wait for each other count as many instructions as they wait long.
@@ -79,14 +84,15 @@ def conditions_of(record: RunRecord, series: Series, traces: Mapping[int, Trace]
     return Conditions(
         series=series,
         cluster=_cluster(record, series),
+        accelerated=accelerated,
         launches=len(used),
         invalid=sum(launch.validity == "INVALID" for launch in used),
         latency=_level([math.log(ms) for ms in medians]),
         latency_ms=median(medians),
-        clock=_canary(mine, lambda rows: median_high(row.clock_ns for row in rows)),
-        throughput=_canary(mine, lambda rows: median(row.throughput_ns for row in rows)),
-        memory=_canary(mine, lambda rows: median(row.memory_ns for row in rows)),
-        frequency_ghz=_frequency_ghz(mine),
+        clock=_canary(on_cores, lambda rows: median_high(row.clock_ns for row in rows)),
+        throughput=_canary(on_cores, lambda rows: median(row.throughput_ns for row in rows)),
+        memory=_canary(on_cores, lambda rows: median(row.memory_ns for row in rows)),
+        frequency_ghz=_gpu_ghz(mine) if accelerated else _frequency_ghz(mine),
         instructions=counted(lambda row: row.instructions, _iterations),
         cycles_each=counted(lambda row: row.cycles, lambda row: row.instructions),
         off_cpu=_of_launches(_off_cpu(trace) for trace in mine) if series.identity.threads == 1 else None,
@@ -101,7 +107,7 @@ def conditions_of(record: RunRecord, series: Series, traces: Mapping[int, Trace]
 
 
 def _level(values: Sequence[float]) -> Level:
-    return Level(fmean(values), variance(values) / len(values) if len(values) > 1 else 0.0)
+    return Level(fmean(values), variance(values) / len(values) if len(values) > 1 else math.inf)
 
 
 def _of_launches(values: Iterable[float | None]) -> Level | None:
@@ -141,6 +147,11 @@ def canary_sources(traces: Iterable[Trace]) -> set[str | None]:
 def _frequency_ghz(traces: Sequence[Trace]) -> float | None:
     seen = [khz for trace in traces for row in trace.of(TelemetryRow) for khz in row.frequency_khz.values()]
     return median(seen) / 1e6 if seen else None
+
+
+def _gpu_ghz(traces: Sequence[Trace]) -> float | None:
+    seen = [mhz for trace in traces for row in trace.of(MonitorRow) for mhz in busy_gpu_mhz(row)]
+    return median(seen) / 1e3 if seen else None
 
 
 def _counted(

@@ -112,7 +112,7 @@ def _mechanism(
     return Mechanism(
         name=name,
         factor=math.exp(share),
-        uncertainty=math.sqrt(error2),
+        uncertainty=math.sqrt(error2) if math.isfinite(error2) else None,
         known=known,
         named=_is_named(share, error2),
         evidence=tuple(told),
@@ -138,7 +138,7 @@ def _clock(first: Conditions, second: Conditions) -> tuple[float, float, str] | 
 
 
 def _by_frequency(first: Conditions, second: Conditions) -> tuple[float, float, str] | None:
-    if first.frequency_ghz is None or second.frequency_ghz is None:
+    if first.frequency_ghz is None or second.frequency_ghz is None or first.accelerated != second.accelerated:
         return None
     told = f"{first.frequency_ghz:.2f} and {second.frequency_ghz:.2f} GHz"
     return math.log(first.frequency_ghz / second.frequency_ghz), 0.0, told

@@ -66,8 +66,9 @@ class Ratio:
     ci: tuple[float, float] | None
 
 
-def centre_of(told: Sequence[LogRatio]) -> Centre:
-    """Raises ValueError without any."""
+def centre_of(told: Sequence[LogRatio], wider: float = 1.0) -> Centre:
+    """``wider`` is by how much it scatters more than that of launches that do not depend on each other. Raises ValueError
+    without any."""
     orders = [sorted(each.value for each in told if each.swapped is swapped) for swapped in (False, True)]
     orders = [values for values in orders if values]
     if not orders:
@@ -83,12 +84,13 @@ def centre_of(told: Sequence[LogRatio]) -> Centre:
         squares = [_winsorized_squares(values, len(values)) for values in orders]
     # Trimmed alike they scatter alike: one variance, of all.
     variance = sum(squares) / freedom
-    return Centre(log, math.sqrt(variance * sum(1.0 / len(each) for each in kept)) / len(kept), freedom)
+    return Centre(log, wider * math.sqrt(variance * sum(1.0 / len(each) for each in kept)) / len(kept), freedom)
 
 
-def ratio_of(told: Sequence[LogRatio], error: float = 1.0 - CONFIDENCE) -> Ratio:
-    """The ratio with an interval that errs as often, on both sides together. Raises ValueError without any."""
-    centre = centre_of(told)
+def ratio_of(told: Sequence[LogRatio], error: float = 1.0 - CONFIDENCE, wider: float = 1.0) -> Ratio:
+    """The ratio with an interval that errs as often, on both sides together; ``wider`` as in ``centre_of``. Raises ValueError
+    without any."""
+    centre = centre_of(told, wider)
     if not centre.freedom:
         return Ratio(math.exp(centre.log), None)
     half = centre.half(error / 2.0)

@@ -47,7 +47,7 @@ def location_interval(values: Sequence[float], error: float = 1.0 - CONFIDENCE) 
     two values.
 
     Latencies are skewed to the right and errors are relative, hence logarithms. Neighbours that are alike tell less than as
-    many that are not, and it is wider for it (``_neighbour_correlation``). It is widened to hold the sample's median, which is
+    many that are not, and it is wider for it (``error_of_neighbours``). It is widened to hold the sample's median, which is
     the number that is printed, in the rare skewed sample whose mean interval does not.
     """
     if len(values) < 2:
@@ -56,18 +56,22 @@ def location_interval(values: Sequence[float], error: float = 1.0 - CONFIDENCE) 
 
     logs = [math.log(value) for value in values]
     centre, spread = fmean(logs), stdev(logs)
-    half = float(stdtrit(len(logs) - 1, 1.0 - error / 2.0)) * spread / math.sqrt(len(logs))
-    correlation = _neighbour_correlation(logs)
-    half *= math.sqrt((1.0 + correlation) / (1.0 - correlation))
+    half = float(stdtrit(len(logs) - 1, 1.0 - error / 2.0)) * spread / math.sqrt(len(logs)) * error_of_neighbours(logs)
     middle = median(values)
     return min(math.exp(centre - half), middle), max(math.exp(centre + half), middle)
+
+
+def error_of_neighbours(values: Sequence[float]) -> float:
+    """How many times as far the mean of ``values``, in their order, scatters as that of as many that do not depend on each
+    other: sqrt((1 + r) / (1 - r)) of an AR(1) process (Bartlett 1946)."""
+    correlation = _neighbour_correlation(values)
+    return math.sqrt((1.0 + correlation) / (1.0 - correlation))
 
 
 def _neighbour_correlation(values: Sequence[float]) -> float:
     """The correlation of neighbours, from 0 to ``CORRELATION_MOST``; 0 of fewer than ``CORRELATED_FROM`` values.
 
-    The mean of an AR(1) process scatters sqrt((1 + r) / (1 - r)) times as far as that of as many independent values (Bartlett
-    1946). The estimate of a short series lies too low by (1 + 3 r) / n (Kendall 1954, Biometrika 41), which is given back.
+    The estimate of a short series lies too low by (1 + 3 r) / n (Kendall 1954, Biometrika 41), which is given back.
     """
     count, centre = len(values), fmean(values)
     apart = [value - centre for value in values]

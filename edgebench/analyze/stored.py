@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, variance
 
+from edgebench.analyze.statistics import error_of_neighbours
 from edgebench.analyze.verdict import ERROR_EACH_SIDE, verdict_of
 from edgebench.records.check import Verdict
 
@@ -23,15 +24,15 @@ class Unpaired:
 def unpaired(baseline_ms: Sequence[float], candidate_ms: Sequence[float], budget: float) -> Unpaired | None:
     """By the launches' log medians; None under two launches of either.
 
-    Welch's interval (Biometrika 34, 1947), as their scatter may differ: it errs on each side in at most 1 % for launches that
-    do not drift, and holds for no other session.
+    Welch's interval (Biometrika 34, 1947), as their scatter may differ, wider where neighbouring launches are alike: it errs on
+    each side in at most 1 % for launches that do not drift, and holds for no other session.
     """
     if min(len(baseline_ms), len(candidate_ms)) < 2:
         return None
     from scipy.special import stdtrit  # here, as it costs 0.1 s and --help does not need it
 
     first, second = ([math.log(value) for value in each] for each in (baseline_ms, candidate_ms))
-    parts = [variance(each) / len(each) for each in (first, second)]
+    parts = [variance(each) / len(each) * error_of_neighbours(each) ** 2 for each in (first, second)]
     centre = fmean(second) - fmean(first)
     half = 0.0
     if sum(parts):

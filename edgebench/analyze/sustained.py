@@ -34,12 +34,15 @@ def sustained_of(trace: Trace) -> Sustained:
         binned.setdefault(int((at_ns - start_ns) / 1e9 / step_s), []).append(ns)
     seconds = [(place + 0.5) * step_s for place in binned]
     levels_ms = [median(values) / 1e6 for values in binned.values()]
-    burst_ms = median(ns for at_ns, ns in times if at_ns - start_ns < BURST_S * 1e9) / 1e6
+    burst_ms, first_minute_ms = (
+        median(ns for at_ns, ns in times if at_ns - start_ns < first_s * 1e9) / 1e6 for first_s in (BURST_S, 60.0)
+    )
     rest = steady_from(levels_ms)
     steady_ms = math.exp(fmean(math.log(ms) for ms in levels_ms[rest or 0 :])) if rest is not None else None
     return Sustained(
         duration_s=duration_s,
         burst_ms=burst_ms,
+        first_minute_ms=first_minute_ms,
         steady_ms=steady_ms,
         steady_from_s=seconds[rest] - step_s / 2.0 if rest is not None else None,
         throttled_after_s=throttled_after(seconds, levels_ms, burst_ms, step_s),

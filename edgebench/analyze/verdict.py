@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgebench.analyze.ratios import LogRatio, centre_of
-from edgebench.records import ModelIdentity, RunRecord
+from edgebench.records import ModelIdentity, Pair, RunRecord
 from edgebench.records.check import Verdict
 
 LOOKS = (6, 8, 10, 13, 17, 22, 28)
@@ -52,9 +52,11 @@ def unlike(first: ModelIdentity, second: ModelIdentity) -> bool:
     return any(min(pair) > 0 and max(pair) > UNLIKE_FROM * min(pair) for pair in counts)
 
 
-def wider_of(record: RunRecord) -> float:
-    """By how much the mean of a check's launches scatters more than that of independent ones."""
-    [pair] = record.pairs
+def wider_of(record: RunRecord, pair: Pair | None = None) -> float:
+    """By how much the mean of the launches of a ``pair``, or of a run's only one, scatters more than that of launches that do
+    not depend on each other."""
+    if pair is None:
+        [pair] = record.pairs
     return UNLIKE_WIDER if unlike(record.series[pair.first].model, record.series[pair.second].model) else 1.0
 
 
@@ -72,8 +74,8 @@ def look(told: Sequence[LogRatio], budget: float, looks: Sequence[int] = LOOKS, 
 
 def fixed_look(told: Sequence[LogRatio], budget: float, error: float = ERROR_EACH_SIDE, wider: float = 1.0) -> Look:
     """As ``look``, at any number of launches that was fixed beforehand; it spends ``error`` on each side."""
-    centre = centre_of(told)
-    half = wider * math.sqrt(1.0 + COMMON * (len(told) - 1)) * centre.half(error)
+    centre = centre_of(told, wider)
+    half = math.sqrt(1.0 + COMMON * (len(told) - 1)) * centre.half(error)
     low, high = math.exp(centre.log - half), math.exp(centre.log + half)
     return Look(len(told), math.exp(centre.log), low, high, verdict_of(low, high, budget))
 

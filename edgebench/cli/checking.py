@@ -255,7 +255,8 @@ def _alone(side: Side, flags: MeasuringFlags) -> Result:
         if len(prepared.series) != 1:
             raise UsageError(f"{side.name} is {len(prepared.series)} models", hint="name one")
         try:
-            store, record = measure_prepared(prepared, request.cores, order_of(flags, profile=True), bench)
+            order = order_of(replace(flags, max_time=flags.max_time or MAX_TIME_S), profile=True)
+            store, record = measure_prepared(prepared, request.cores, order, bench)
         except Interrupted as stop:
             raise Interrupted(stop.message, hint="a check against a stored number begins anew: call it again") from stop
     stderr_console().print(f"saved: {store.folder}", markup=False, soft_wrap=True)

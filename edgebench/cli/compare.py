@@ -71,14 +71,17 @@ def command(
     runs = _stored(names, flags) or [_measured(names, flags, unpaired=unpaired, sustained_s=sustained)]
     results = ranked([result for store, record in runs for result in results_from(store, record)])
     not_measured = tuple(failure for _, record in runs for failure in record.not_measured)
+    held = sustained_lines(results)
     if out is not None:
-        write_atomic(out, comparison_document(results, [record for _, record in runs], this_command()).encode())
+        page = comparison_document(results, [record for _, record in runs], this_command(), held)
+        write_atomic(out, page.encode())
     if as_json:
         print_json(ResultDocument(results=tuple(results), not_measured=not_measured))
     else:
         click.echo(comparison_table(results, format_name))
-        for line in sustained_lines(results) if format_name == "github" else ():
-            click.echo(line)
+        for line in held:
+            # A program reads the other formats.
+            click.echo(line, err=format_name != "github")
         print_failures(not_measured)
     return status_of(results, not_measured, strict=flags.strict)
 

@@ -33,7 +33,9 @@ def command() -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Build with Google's NDK instead of Debian's compilers (never tried by us).",
 )
-@click.option("--vulkan", is_flag=True, help="With GPU support; needs --ndk (never tried by us).")
+@click.option(
+    "--vulkan", is_flag=True, help="With GPU support; needs --ndk (never tried by us; `run` cannot use it yet)."
+)
 @click.option(
     "--ncnn-source",
     metavar="FILE",

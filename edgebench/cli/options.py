@@ -29,8 +29,9 @@ class Duration(click.ParamType[float]):
 
     name = "duration"
 
-    def __init__(self, most_s: float = math.inf) -> None:
+    def __init__(self, most_s: float = math.inf, least_s: float = 0.0) -> None:
         self._most_s = most_s
+        self._least_s = least_s
 
     def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Seconds, above zero."""
@@ -40,6 +41,8 @@ class Duration(click.ParamType[float]):
         if found is None or float(found["value"]) <= 0:
             self.fail(f"{value!r} is no duration above zero; write 90s, 5m or 1h", param, ctx)
         seconds = float(found["value"]) * _SECONDS[found["unit"]]
+        if seconds < self._least_s:
+            self.fail(f"{value} is shorter than {self._least_s:.0f} s", param, ctx)
         if seconds > self._most_s:
             self.fail(f"{value} is longer than {self._most_s / 60:.0f} minutes", param, ctx)
         return seconds
@@ -207,7 +210,8 @@ def sustained_option(function: F) -> F:
     """Whether the load is held, too, and how long."""
     return click.option(
         "--sustained",
-        type=Duration(most_s=3000.0),
+        # Two bursts, and no longer than a launch lives.
+        type=Duration(most_s=3000.0, least_s=10.0),
         help="Then hold the load for so long in one launch (10m): the first seconds against what is left at rest.",
     )(function)
 

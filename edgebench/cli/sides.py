@@ -10,9 +10,11 @@ from typing import TypeVar
 from edgebench.catalog import resolve_model
 from edgebench.cli.measuring import results_from
 from edgebench.errors import UnknownName, UsageError
+from edgebench.files import sha256_file
 from edgebench.measure.baselines import baseline_names, find_baseline, kept_artifact
 from edgebench.measure.store import find_run, run_ids
 from edgebench.records import Baseline, Result, Series
+from edgebench.records.artifact import MANIFEST
 
 T = TypeVar("T", Result, Series)
 _KEEP_ONE = "keep the one that is meant: edgebench baseline save NAME RUN --series LABEL"
@@ -61,8 +63,11 @@ def _of_baseline(name: str, baseline: Baseline, folder: Path) -> Side:
     if kept is not None:
         return Side(name, str(kept), baseline.result)
     side = _of_run(name, baseline.result)
+    # One key can have been exported to other bytes since: another exporter's, or what a CI cache brought.
+    if side.model is not None and sha256_file(Path(side.model) / MANIFEST) == baseline.manifest_sha256:
+        return side
     gone = f"the artifact of baseline {baseline.name} is in {folder} no more, and not in the cache either"
-    return side if side.model is not None else Side(name, None, baseline.result, gone)
+    return Side(name, None, baseline.result, gone)
 
 
 def _of_run(name: str, result: Result) -> Side:

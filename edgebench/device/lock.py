@@ -108,6 +108,13 @@ class DeviceLock:
             f'{{ rm -f {new}; ln -s "$boot:$up:{owner.token}:${{silent:-0}}" {new} && mv -f {new} {self._lease}; }}'
         )
 
+        self._held = (
+            f'echo "holder $(readlink {self._lock})"\n'
+            'echo "now $boot $up"\n'
+            f'echo "lease $(readlink {self._lease})"\n'
+            f'echo "made $(stat -c %Y {self._lock} 2>/dev/null) $(date +%s)"'
+        )
+
     def try_acquire(self) -> str | None:
         """None where it is held now by us, else who holds it and since when. A stale lock is broken on the way.
 
@@ -122,24 +129,24 @@ class DeviceLock:
             # It may have been given up just now; where it is not there and cannot be made, the folder is at fault.
             f"if [ ! -L {self._lock} ] && said=$(take 2>&1); then echo taken; exit 0; fi\n"
             f'[ -L {self._lock} ] || {{ echo "$said"; exit 1; }}\n'
-            f'echo "holder $(readlink {self._lock})"\n'
-            'echo "now $boot $up"\n'
-            f'echo "lease $(readlink {self._lease})"\n'
-            f'echo "made $(stat -c %Y {self._lock} 2>/dev/null) $(date +%s)"'
+            f"{self._held}"
         )
         if ran.status != 0:
             raise device_said_no(f"lock the device in {self._folder}", ran.output)
-        lines = [line.partition(" ") for line in ran.output.splitlines()]
-        said = {key: value for key, _, value in lines}
-        if "taken" in said:
+        if "taken" in ran.output.split():
             return None
-        holder = said.get("holder", "")
-        owner, age_s = _parsed(holder), _age_s(said, _parsed(holder))
-        if holder and ((age_s is not None and age_s > STALE_S) or (owner is not None and _is_gone(owner))):
+        holder, stale, words = _holder(ran.output)
+        if stale:
             self._break(holder)
-        if age_s is None:
-            return "another run"
-        return f"{owner or 'somebody'}, last seen {max(age_s, 0)} s ago (after {STALE_S} s it is given up)"
+        return words
+
+    def holder(self) -> str | None:
+        """Who holds it now, and since when; None where nobody does, or its owner is gone. It is only looked at."""
+        ran = self._run(f"{_CLOCK}\n[ -L {self._lock} ] || exit 0\n{self._held}")
+        if ran.status != 0 or not ran.output.strip():
+            return None
+        _, stale, words = _holder(ran.output)
+        return None if stale else words
 
     def renew(self, silent_s: int = 0) -> bool:
         """Says that the owner is still there, and will say nothing for ``silent_s``; False where the lock is no longer ours."""
@@ -172,6 +179,20 @@ class DeviceLock:
 
     def _run(self, script: str) -> Ran:
         return self._shell.run_script(script, timeout_s=_COMMAND_S)
+
+
+def _holder(output: str) -> tuple[str, bool, str]:
+    """Of what a device says of a lock: its holder as it stands there, whether it is stale, and both in words."""
+    said = {key: value for key, _, value in (line.partition(" ") for line in output.splitlines())}
+    holder = said.get("holder", "")
+    owner = _parsed(holder)
+    age_s = _age_s(said, owner)
+    old = age_s is not None and age_s > STALE_S
+    stale = bool(holder) and (old or (owner is not None and _is_gone(owner)))
+    if age_s is None:
+        return holder, stale, "another run"
+    words = f"{owner or 'somebody'}, last seen {max(age_s, 0)} s ago (after {STALE_S} s it is given up)"
+    return holder, stale, words
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from edgebench.device.linux.device import LinuxDevice
 from edgebench.device.shell import ask
 from edgebench.errors import DeviceRefused, NotInstalled
 from edgebench.events import Emit
-from edgebench.measure.opening import RIGHT_MODEL, connected, place_of, wrong_model
+from edgebench.measure.opening import RIGHT_MODEL, connected, place_of, user_of, wrong_model
 from edgebench.records import TargetSpec
 from edgebench.transport.remote import Remote
 
@@ -17,10 +17,15 @@ _LOAD_PER_CORE = 0.3
 
 
 def checkup(target: TargetSpec, emit: Emit) -> tuple[Check, ...]:
-    """Every check of the target's platform. Raises DeviceNotFound or DeviceUnauthorized where there is no device to look at."""
+    """Every check of the target's platform; of a device that somebody measures on, only who it is.
+
+    Raises DeviceNotFound or DeviceUnauthorized where there is no device to look at.
+    """
     if target.platform == "host":
         return machine_checks(HostDevice())
     with connected(target, emit) as (remote, device):
+        if user := user_of(target, remote):
+            return (Check("use", False, f"in use: {user}", "wait for that run: what is asked here would disturb it"),)
         if isinstance(device, LinuxDevice):
             place = place_of(target, remote).folder
             said = ask(remote, place_questions(place))

@@ -13,8 +13,8 @@ from edgebench.records import DeviceFacts, Reading
 
 @dataclass(frozen=True)
 class Found:
-    """One device. ``serial`` is None for this machine; ``state`` is adb's word, *ready* where it answers; ``mend`` says what
-    to do about one that does not."""
+    """One device. ``serial`` is None for this machine; ``state`` is adb's word, *ready* where it answers, *in use* where
+    somebody measures on it; ``mend`` says who, or what to do about one that does not answer."""
 
     serial: str | None
     state: str
@@ -29,7 +29,9 @@ def inventory(emit: Emit) -> tuple[Found, ...]:
 
     Nothing is connected, waited for or tried again: what is looked at stays as it is.
     """
+    from edgebench.device.android import FOLDER
     from edgebench.device.android.device import AndroidDevice
+    from edgebench.device.lock import DeviceLock, this_owner
     from edgebench.transport.adb import AdbChannel, list_devices, unusable
     from edgebench.transport.remote import Remote
 
@@ -44,7 +46,11 @@ def inventory(emit: Emit) -> tuple[Found, ...]:
         try:
             if device.state != "device":
                 raise unusable(device)
-            phone = AndroidDevice(Remote(AdbChannel(device.serial)), device.serial)
+            remote = Remote(AdbChannel(device.serial))
+            if user := DeviceLock(remote, FOLDER, this_owner()).holder():
+                found.append(Found(device.serial, "in use", mend=f"it is not asked anything more: in use by {user}"))
+                continue
+            phone = AndroidDevice(remote, device.serial)
             found.append(_described(device.serial, phone))
         except EdgebenchError as error:
             state = error.code if device.state == "device" else device.state

@@ -15,7 +15,15 @@ from edgebench.events import Emit
 from edgebench.measure.clock import Clock
 from edgebench.measure.gate import Gate, GateOutcome, Thermometer
 from edgebench.measure.store import RunStore
-from edgebench.measure.validity import DEFAULT_LIMITS, Judgement, Limits, judge, judge_conditions, judge_profile
+from edgebench.measure.validity import (
+    DEFAULT_LIMITS,
+    Judgement,
+    Limits,
+    judge,
+    judge_conditions,
+    judge_held,
+    judge_profile,
+)
 from edgebench.records import (
     Artifact,
     CanaryReference,
@@ -119,10 +127,7 @@ def launch(
     else:
         if at.gate is not None:
             at.gate.heard(trace)
-        # A sustained launch is there to be throttled.
-        judgement = (
-            judge_profile(trace) if kind in ("profile", "sustained") else judge(trace, plan, at.reference, at.limits)
-        )
+        judgement = _judged(kind, trace, plan, at)
         if kind == "pair" and judgement.validity != "FAILED" and not tells_ratio(trace):
             judgement = Judgement("FAILED", ("the launch timed no whole turn",))
         judgement = judge_conditions(judgement, state, outcome.thermal, at.limits)
@@ -145,6 +150,14 @@ def launch(
         swapped=swapped,
     )
     return Launched(record, trace, built_s)
+
+
+def _judged(kind: LaunchKind, trace: Trace, plan: Plan, at: Surroundings) -> Judgement:
+    if kind == "profile":
+        return judge_profile(trace)
+    if kind == "sustained":
+        return judge_held(trace, plan, at.reference, at.limits)
+    return judge(trace, plan, at.reference, at.limits)
 
 
 def _plan(

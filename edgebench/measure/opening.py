@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from edgebench.device.android import FOLDER
 from edgebench.device.guard import Guard
 from edgebench.device.host import HostDevice
-from edgebench.device.lock import leftover_launches, locked, sweep_script
+from edgebench.device.lock import DeviceLock, leftover_launches, locked, sweep_script, this_owner
 from edgebench.errors import DeviceBusy, DeviceNotFound, DeviceRefused, UsageError
 from edgebench.events import Emit, Note, StageFinished, StageStarted
 from edgebench.measure.prepare import Bench
@@ -159,6 +159,12 @@ def place_of(target: TargetSpec, remote: Remote) -> Place:
             hint="give the user that you log in as a home folder, or log in as another",
         )
     return Place(f"{cache}/edgebench-device")
+
+
+def user_of(target: TargetSpec, remote: Remote) -> str | None:
+    """Who measures on the device now, None where nobody does: what is asked of it meanwhile would disturb that."""
+    folder = ANDROID_PLACE.folder if target.platform == "android" else BOARD_LOCK
+    return DeviceLock(remote, folder, this_owner()).holder()
 
 
 @dataclass(frozen=True)

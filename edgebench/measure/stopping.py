@@ -119,7 +119,8 @@ class Standing:
         told = self.told(lane.index)
         if not told:
             return None, None
-        ratio = ratio_of(told, interval_error(self.record.policy.looks))
+        wider = wider_of(self.record, self.record.pairs[lane.index])
+        ratio = ratio_of(told, interval_error(self.record.policy.looks), wider)
         return ratio.ratio, ratio.ci
 
     def _summary(self, index: int) -> Summary:

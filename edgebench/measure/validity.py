@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median, median_high, median_low
+from statistics import fmean, median, median_high, median_low
 
 from edgebench.analyze.telemetry import busy_gpu_mhz, off_cpu_share, others_share, sensors_share
 from edgebench.device.zones import place_of
@@ -44,6 +44,8 @@ class Limits:
     The clock's suspect limit lies just above its quantile, and the invalid one below the smallest step by which any phone or
     board throttles whose frequencies are known (5 to 20 %): one step is a launch on another device, and a median that may be
     off by 5 % is worth nothing where runs shall agree within 3 % (benchmarks.phone_premise).
+    ``contended_suspect`` is a share of the canaries of a launch that holds the load, and judgement: undisturbed launches have
+    a throughput that stands out in 1 % of them.
     Frequency, temperature and steal read nothing on that machine: theirs are judgement, to be measured on phones. The rise
     is of the body alone (skin, battery): a chip's junction rises by 20 °C within seconds of any load, and falls as fast.
     """
@@ -66,6 +68,7 @@ class Limits:
     status_suspect: int = 2
     battery_suspect_percent: float = 20.0
     monitor_suspect: float = 0.01
+    contended_suspect: float = 0.1
 
 
 DEFAULT_LIMITS = Limits()
@@ -140,6 +143,40 @@ def judge_conditions(
     return judgement
 
 
+def judge_held(
+    trace: Trace, plan: Plan, reference: CanaryReference | None, limits: Limits = DEFAULT_LIMITS
+) -> Judgement:
+    """Of a launch that holds the load, SUSPECT at worst: it is there to be throttled, so that neither clock nor temperature
+    speaks against it. What does is whatever else could slow it down, and would be taken for heat."""
+    if not trace.complete:
+        return _incomplete(trace)
+    # While an accelerator computes, the cores only wait.
+    found = [*_placement(trace, plan), *(() if _accelerated(trace) else _contention(trace, reference, limits))]
+    found += [*_others(trace, plan, limits), *_own_cost(trace, limits), *_suspend(trace, limits)]
+    return Judgement("SUSPECT" if found else "VALID", tuple(reason for _, reason in found))
+
+
+def contended(rows: Sequence[CanaryRow], reference: CanaryReference, limits: Limits = DEFAULT_LIMITS) -> float:
+    """Share of ``rows`` whose throughput suffered more than their clock did: other work on the core, and never its heat.
+
+    Against the reference, or their own lower quartile where that was taken beside other work.
+    """
+    ratios = sorted(row.throughput_ns / row.clock_ns for row in rows)
+    usual = min(reference.throughput_ns / reference.clock_ns, ratios[len(ratios) // 4])
+    return fmean(ratio > usual * limits.throughput_suspect for ratio in ratios)
+
+
+def _contention(trace: Trace, reference: CanaryReference | None, limits: Limits) -> Iterator[Finding]:
+    rows = trace.of(CanaryRow)
+    if reference is None or not rows or trace.of(HeaderRow)[0].canary_source != reference.source:
+        yield "SUSPECT", "no canaries to go by: whether other work slowed it is not known"
+    elif (share := contended(rows, reference, limits)) > limits.contended_suspect:
+        yield (
+            "SUSPECT",
+            f"other work on the core in {share:.0%} of the canaries (limit {limits.contended_suspect:.0%})",
+        )
+
+
 def judge_profile(trace: Trace) -> Judgement:
     """A profile only has to be whole: its times are shares of a sum, never a latency."""
     return Judgement("VALID", ()) if trace.complete else _incomplete(trace)
@@ -210,6 +247,22 @@ def _telemetry(trace: Trace, plan: Plan, limits: Limits) -> Iterator[Finding]:
     if wall_ns <= 0:
         return
     first, last = rows[0], rows[-1]
+    yield from _others(trace, plan, limits)
+    yield from _frequency(rows, limits)
+    for zone in sorted(first.temperature_c.keys() & last.temperature_c.keys()):
+        rise = last.temperature_c[zone] - first.temperature_c[zone]
+        # A chip warms by tens of degrees within a second of any work. Whether that slows it is the clock canary's to say.
+        if place_of(zone) in ("skin", "battery") and rise > limits.temperature_rise_suspect_c:
+            yield "SUSPECT", f"{zone} warmed by {rise:.1f} °C (limit {limits.temperature_rise_suspect_c:.0f} °C)"
+
+
+def _others(trace: Trace, plan: Plan, limits: Limits) -> Iterator[Finding]:
+    """What somebody else took of the cores."""
+    rows = trace.of(TelemetryRow)
+    wall_ns = rows[-1].t_ns - rows[0].t_ns if rows else 0
+    if wall_ns <= 0:
+        return
+    first, last = rows[0], rows[-1]
     if first.steal_ms is not None and last.steal_ms is not None:
         share = (last.steal_ms - first.steal_ms) * 1e6 / wall_ns
         yield from _share("time stolen by the hypervisor", share, limits.steal_suspect, limits.steal_invalid)
@@ -222,12 +275,6 @@ def _telemetry(trace: Trace, plan: Plan, limits: Limits) -> Iterator[Finding]:
     off_cpu = off_cpu_share(trace) if plan.threads == 1 and not _accelerated(trace) else None
     if off_cpu is not None:
         yield from _share("time off the CPU", off_cpu, limits.off_cpu_suspect, limits.off_cpu_invalid)
-    yield from _frequency(rows, limits)
-    for zone in sorted(first.temperature_c.keys() & last.temperature_c.keys()):
-        rise = last.temperature_c[zone] - first.temperature_c[zone]
-        # A chip warms by tens of degrees within a second of any work. Whether that slows it is the clock canary's to say.
-        if place_of(zone) in ("skin", "battery") and rise > limits.temperature_rise_suspect_c:
-            yield "SUSPECT", f"{zone} warmed by {rise:.1f} °C (limit {limits.temperature_rise_suspect_c:.0f} °C)"
 
 
 def _frequency(rows: tuple[TelemetryRow, ...], limits: Limits) -> Iterator[Finding]:

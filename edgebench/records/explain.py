@@ -21,13 +21,14 @@ class Cause(Record, frozen=True, kw_only=True):
 class Mechanism(Record, frozen=True, kw_only=True):
     """One way in which the second result came to take ``factor`` times the first's latency (1 for none).
 
-    ``uncertainty`` is the standard error of the factor's logarithm. ``known`` is false where nothing was recorded that tells
-    it: its factor is 1 then, and what it did is in the residual. ``named`` says that it is larger than chance and worth a word.
+    ``uncertainty`` is the standard error of the factor's logarithm, null where one launch tells none. ``known`` is false where
+    nothing was recorded that tells it: its factor is 1 then, and what it did is in the residual. ``named`` says that it is
+    larger than chance and worth a word.
     """
 
     name: MechanismName
     factor: float
-    uncertainty: float
+    uncertainty: float | None
     known: bool
     named: bool
     evidence: tuple[str, ...] = ()
@@ -47,7 +48,7 @@ class Explanation(Record, frozen=True, kw_only=True):
     first_ms: float
     second_ms: float
     ratio: float
-    uncertainty: float
+    uncertainty: float | None
     mechanisms: tuple[Mechanism, ...]
     unlike: tuple[str, ...] = ()
     told_by: tuple[str, str]

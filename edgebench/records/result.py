@@ -7,7 +7,7 @@ from typing import Literal
 from edgebench.records.artifact import Fidelity
 from edgebench.records.base import Record
 from edgebench.records.catalog import PublishedFigure
-from edgebench.records.run import Identity, NotMeasured
+from edgebench.records.run import Identity, NotMeasured, Validity
 
 RESULT_SCHEMA = 1
 
@@ -50,16 +50,20 @@ class Sustained(Record, frozen=True, kw_only=True):
 
     ``throttled_after_s`` is when it first left the burst's latency and stayed away, ``steady_from_s`` since when it was at
     rest; null where it never was. ``levels_ms`` are the medians about each of ``seconds``, with the hottest reading there was.
+    ``verdict`` is SUSPECT, with ``reasons``, where something else than heat may have slowed it, or it did not begin cool.
     """
 
     duration_s: float
     burst_ms: float
+    first_minute_ms: float | None = None
     steady_ms: float | None
     steady_from_s: float | None
     throttled_after_s: float | None
     seconds: tuple[float, ...]
     levels_ms: tuple[float, ...]
     hottest_c: tuple[float | None, ...]
+    verdict: Validity = "VALID"
+    reasons: tuple[str, ...] = ()
 
 
 class Result(Record, frozen=True, kw_only=True):

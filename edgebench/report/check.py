@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from msgspec.structs import replace
 
 from edgebench.analyze.pairs import interference, log_ratios, pair_launches
 from edgebench.analyze.ratios import LogRatio
 from edgebench.analyze.stored import Unpaired, unpaired
-from edgebench.analyze.summary import PARITY_NOT_CHECKED, most_common_reasons
+from edgebench.analyze.summary import (
+    DISCARDED_SHARE_MAX,
+    PARITY_NOT_CHECKED,
+    SUSPECT_SHARE_MAX,
+    most_common_reasons,
+)
 from edgebench.analyze.verdict import ERROR_EACH_SIDE, agreed, conclude, first_decisive, fixed_look, wider_of
 from edgebench.errors import NoValidMeasurement
 from edgebench.records import Checked, CheckResult, LaunchRecord, LayerChange, Result, RunRecord, Trace
@@ -73,7 +79,7 @@ def check_of(
     elif ended is None or (verdict == "inconclusive" and not ended.confirmation):
         reasons.append(f"after {decided.launches} launches the interval still holds the budget")
     if ended is None:
-        reasons += most_common_reasons(it.reasons for it in _judged(record) if not it.used)
+        reasons += _why_it_ended(record)
     if ended and ended.confirmation and verdict == "inconclusive":
         again = ended.confirmation
         reasons.append(f"{again.launches} launches to confirm it tell {again.ratio:.4f} x, which the budget allows")
@@ -93,6 +99,7 @@ def check_of(
         confirmation_ratio=ended.confirmation.ratio if ended and ended.confirmation else None,
         design=design,
         reasons=tuple(reasons),
+        notes=tuple(_doubts(record)),
         layers=_grown(*results) if verdict == "regressed" else (),
     )
 
@@ -100,7 +107,7 @@ def check_of(
 def _undecided(record: RunRecord, told: int, budget: float, design: str) -> CheckResult:
     """Too few launches for any look: they were void, or there was no time for more."""
     judged = _judged(record)
-    causes = most_common_reasons(it.reasons for it in judged if not it.used)
+    causes = _why_it_ended(record)
     said = f"{told} launches told a ratio, a verdict takes {record.policy.looks[0]}"
     if not any(it.used or it.validity == "INVALID" for it in judged):
         raise NoValidMeasurement(
@@ -115,7 +122,38 @@ def _undecided(record: RunRecord, told: int, budget: float, design: str) -> Chec
         launches=told,
         design=design,
         reasons=(said, *causes),
+        notes=tuple(_doubts(record)),
     )
+
+
+def _why_it_ended(record: RunRecord) -> list[str]:
+    """Why a check without an end got no more launches: what was wrong with those that it has, first of all that they waited."""
+    most_s = record.policy.max_time_s
+    over = most_s is not None and record.ended_utc is not None and _seconds(record) >= most_s
+    time = [f"its time was over, {most_s:.0f} s (--max-time)"] if over else []
+    return [*time, *most_common_reasons(it.reasons for it in _judged(record))]
+
+
+def _seconds(record: RunRecord) -> float:
+    started, ended = (
+        datetime.fromisoformat(each) for each in (record.started_utc, record.ended_utc or record.started_utc)
+    )
+    return (ended - started).total_seconds()
+
+
+def _doubts(record: RunRecord) -> list[str]:
+    """What a reader should know of the launches that the verdict rests on."""
+    judged = _judged(record)
+    suspect, discarded = [it for it in judged if it.validity == "SUSPECT"], [it for it in judged if not it.used]
+    doubts = [] if record.policy.gate else ["nothing waited for the device to be cool and calm (--no-gate)"]
+    for what, doubtful, limit in (
+        ("SUSPECT", suspect, SUSPECT_SHARE_MAX),
+        ("void", discarded, DISCARDED_SHARE_MAX),
+    ):
+        if len(doubtful) > limit * len(judged):
+            causes = "; ".join(most_common_reasons(it.reasons for it in doubtful))
+            doubts.append(f"{len(doubtful)} of {len(judged)} launches are {what}: {causes}")
+    return doubts
 
 
 def _judged(record: RunRecord) -> list[LaunchRecord]:
@@ -251,7 +289,7 @@ def check_lines(checked: Checked) -> list[str]:
             + (
                 "what differs between their two sessions is in it"
                 if unpaired_word
-                else f"each side errs in at most {ERROR_EACH_SIDE:.0%} of checks"
+                else f"each side errs in at most {ERROR_EACH_SIDE:.0%} of checks{_where_it_holds(design)}"
             ),
         ]
     if check.wider > 1.0:
@@ -272,6 +310,10 @@ def check_lines(checked: Checked) -> list[str]:
         for each in check.layers
     ]
     return [*lines, *check.reasons, *(f"note: {note}" for note in check.notes)]
+
+
+def _where_it_holds(design: str) -> str:
+    return "" if design == "paired" else ", of launches that do not depend on each other"
 
 
 def _design_words(design: str, why: str) -> str:

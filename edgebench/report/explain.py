@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from tabulate import tabulate
 
 from edgebench.analyze.conditions import Conditions, canary_sources, conditions_of
-from edgebench.analyze.explain import WORK_FIELDS, mechanisms_of
+from edgebench.analyze.explain import NAMED_ERRORS, NAMED_LEAST, WORK_FIELDS, mechanisms_of
 from edgebench.errors import NoValidMeasurement
 from edgebench.records import Mechanism, RunRecord, Series, Trace
 from edgebench.records.explain import Explanation
@@ -22,14 +22,14 @@ def explanation_of(first: Measured, second: Measured) -> Explanation:
     """Why the second took as much more or less than the first. Raises NoValidMeasurement where either timed nothing."""
     one, other = (_conditions(each) for each in (first, second))
     sources = canary_sources(first[2].values()) | canary_sources(second[2].values())
-    share = other.latency.mean - one.latency.mean
+    share, error2 = other.latency.mean - one.latency.mean, one.latency.error2 + other.latency.error2
     return Explanation(
         first=_name(first),
         second=_name(second),
         first_ms=one.latency_ms,
         second_ms=other.latency_ms,
         ratio=math.exp(share),
-        uncertainty=math.sqrt(one.latency.error2 + other.latency.error2),
+        uncertainty=math.sqrt(error2) if math.isfinite(error2) else None,
         mechanisms=mechanisms_of(one, other, same_canaries=len(sources) == 1),
         unlike=_unlike(first[1], second[1]),
         told_by=(_told_by(one), _told_by(other)),
@@ -65,10 +65,11 @@ def _unlike(first: Series, second: Series) -> tuple[str, ...]:
 
 def explanation_text(found: Explanation) -> str:
     """What happened in one line, the mechanisms, what is behind those that are named, and what else differs."""
-    low, high = (math.exp(math.log(found.ratio) + side * 1.96 * found.uncertainty) for side in (-1, 1))
+    interval = _interval(found)
+    told = "one launch tells no scatter" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
     lines = [
         f"{found.second} takes {found.ratio:.3f} x {found.first} "
-        f"({milliseconds(found.second_ms)} and {milliseconds(found.first_ms)} ms, {low:.3f} to {high:.3f})",
+        f"({milliseconds(found.second_ms)} and {milliseconds(found.first_ms)} ms, {told})",
         f"by {found.told_by[1]} and {found.told_by[0]}",
         "",
         tabulate(
@@ -80,12 +81,28 @@ def explanation_text(found: Explanation) -> str:
         "",
     ]
     named = [each for each in found.mechanisms if each.named]
-    lines += [line for each in named for line in _words(each)] or [
-        "nothing is larger than chance: the two do not differ"
-    ]
+    lines += [line for each in named for line in _words(each)] or [_nothing_named(found)]
     if found.unlike:
         lines += ["", "unlike on the identity cards:", *(f"  {each}" for each in found.unlike)]
     return "\n".join(lines)
+
+
+def _interval(found: Explanation) -> tuple[float, float] | None:
+    """Of the ratio, at 95 %; None where nothing tells it."""
+    if found.uncertainty is None:
+        return None
+    half = 1.96 * found.uncertainty
+    return found.ratio * math.exp(-half), found.ratio * math.exp(half)
+
+
+def _nothing_named(found: Explanation) -> str:
+    interval = _interval(found)
+    if interval is None:
+        return "one launch on a side proves nothing: measure both with --launches 5 or more"
+    if interval[0] <= 1.0 <= interval[1]:
+        return "nothing is larger than chance: no difference was found"
+    least = f"{NAMED_LEAST:.0%} and {NAMED_ERRORS:g} standard errors"
+    return f"they differ, by {found.ratio:.3f} x, and no mechanism by itself is as large as is worth a name: {least}"
 
 
 def _row(mechanism: Mechanism) -> list[str]:

@@ -14,6 +14,7 @@ from edgebench.analyze.statistics import interval_error, ranks
 from edgebench.analyze.summary import DISCARDED_SHARE_MAX, SUSPECT_SHARE_MAX, most_common_reasons, summarize
 from edgebench.analyze.sustained import sustained_of
 from edgebench.analyze.telemetry import busy_gpu_mhz, sensors_share
+from edgebench.analyze.verdict import wider_of
 from edgebench.records import (
     CanaryRow,
     Identity,
@@ -59,10 +60,13 @@ def _compared(
         logs = [by_session(each) for each in logs]
     told = [index for index, each in enumerate(logs) if each]
     total = interval_error(() if sessions else record.policy.looks)
-    errors = dict(zip(told, holm_errors([centre_of(logs[index]).p_of_none() for index in told], total), strict=True))
+    # Sessions do not depend on each other as launches do.
+    wider = [1.0 if sessions else wider_of(record, pair) for pair in record.pairs]
+    chances = [centre_of(logs[index], wider[index]).p_of_none() for index in told]
+    errors = dict(zip(told, holm_errors(chances, total), strict=True))
     compared = list(results)
     for index, (pair, _) in enumerate(pairs):
-        ratio = ratio_of(logs[index], errors[index]) if index in errors else None
+        ratio = ratio_of(logs[index], errors[index], wider[index]) if index in errors else None
         result = compared[pair.second]
         doubts = _doubts(pair, paired[index], record.policy) if pair.unpaired is None else []
         reasons = (*result.reasons, *doubts)
@@ -192,7 +196,8 @@ def _sustained(series: Series, traces: Mapping[int, Trace], policy: RunPolicy) -
     for launch in launches:
         if launch.used and launch.index in traces:
             try:
-                return sustained_of(traces[launch.index]), None
+                held = sustained_of(traces[launch.index])
+                return replace(held, verdict=launch.validity, reasons=launch.reasons), None
             except ValueError as error:
                 return None, str(error)
     return None, "; ".join(launches[-1].reasons) if launches else "there was no time left for it"

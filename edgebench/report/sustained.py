@@ -21,28 +21,49 @@ def sustained_lines(results: Sequence[Result]) -> list[str]:
         if result.sustained is not None:
             lines += [f"{result.label}, held for {result.sustained.duration_s:.0f} s: {_words(result.sustained)}"]
             lines += _drawn(result.sustained)
+            if result.sustained.verdict != "VALID":
+                lines.append(f"  {result.sustained.verdict}: {'; '.join(result.sustained.reasons)}")
         elif result.not_sustained is not None:
             lines.append(f"{result.label} was not held: {result.not_sustained}")
     return [*lines, *turned_round(results)]
 
 
 def turned_round(results: Sequence[Result]) -> list[str]:
-    """Pairs of which the one that is faster in the first seconds is the slower one at rest."""
-    held = [
-        (each.label, each.sustained.burst_ms, each.sustained.steady_ms)
-        for each in results
-        if each.sustained is not None and each.sustained.steady_ms is not None
-    ]
+    """Pairs of which the one that is faster in the first seconds, or in the first minute, is the slower one at rest."""
     lines = []
-    for one, other in combinations(held, 2):
-        quick, slow = sorted((one, other), key=lambda each: each[1])
-        if slow[1] > quick[1] * (1.0 + _APART) and quick[2] > slow[2] * (1.0 + _APART):
-            lines.append(
-                f"RANKS CHANGE: {quick[0]} is faster in the first seconds ({milliseconds(quick[1])} against"
-                f" {milliseconds(slow[1])} ms), {slow[0]} at rest ({milliseconds(slow[2])} against"
-                f" {milliseconds(quick[2])} ms)"
-            )
+    for one, other in combinations([each for each in results if each.sustained is not None], 2):
+        for when in ("first seconds", "first minute"):
+            if line := _turned(one, other, when):
+                lines.append(line)
+                break
     return lines
+
+
+def _turned(one: Result, other: Result, when: str) -> str | None:
+    early = [_early_ms(each, when) for each in (one, other)]
+    rest = [each.sustained.steady_ms if each.sustained else None for each in (one, other)]
+    if None in early or None in rest:
+        return None
+    rows = zip((one, other), early, rest, strict=True)
+    (quick, quick_ms, quick_rest_ms), (slow, slow_ms, slow_rest_ms) = sorted(rows, key=lambda row: row[1] or 0.0)
+    if not (_above(slow_ms, quick_ms) and _above(quick_rest_ms, slow_rest_ms)):
+        return None
+    doubtful = [each.label for each in (quick, slow) if each.sustained and each.sustained.verdict != "VALID"]
+    return (
+        f"RANKS CHANGE: {quick.label} is faster in the {when} ({milliseconds(quick_ms)} against {milliseconds(slow_ms)} ms),"
+        f" {slow.label} at rest ({milliseconds(slow_rest_ms)} against {milliseconds(quick_rest_ms)} ms)"
+        + (f"; SUSPECT: {', '.join(doubtful)}" if doubtful else "")
+    )
+
+
+def _early_ms(result: Result, when: str) -> float | None:
+    if result.sustained is None:
+        return None
+    return result.sustained.burst_ms if when == "first seconds" else result.sustained.first_minute_ms
+
+
+def _above(ms: float | None, other_ms: float | None) -> bool:
+    return (ms or 0.0) > (other_ms or 0.0) * (1.0 + _APART)
 
 
 def _words(held: Sustained) -> str:

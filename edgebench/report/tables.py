@@ -115,8 +115,11 @@ def comparison_table(results: Sequence[Result], format_name: str) -> str:
     return "\n".join([table, "", *comparison_notes(results)])
 
 
-def comparison_document(results: Sequence[Result], records: Sequence[RunRecord], command: Sequence[str]) -> str:
-    """The table as a Markdown page of its own: what was measured, by which commands, on which machine, and when.
+def comparison_document(
+    results: Sequence[Result], records: Sequence[RunRecord], command: Sequence[str], drawn: Sequence[str] = ()
+) -> str:
+    """The table as a Markdown page of its own: what was measured, by which commands, on which machine, and when; the lines that
+    are ``drawn`` stand below it as they are.
 
     ``command`` is the one that makes the page; the runs' own stand beside it where it measured nothing itself.
     """
@@ -135,6 +138,7 @@ def comparison_document(results: Sequence[Result], records: Sequence[RunRecord],
             "",
             comparison_table(results, "github"),
             "",
+            *(["```", *drawn, "```", ""] if drawn else ()),
         ]
     )
 

@@ -250,7 +250,6 @@ def _toolchain(abi: Abi, ndk: Ndk | None) -> tuple[list[str], str]:
             f"-DCMAKE_TOOLCHAIN_FILE={file}",
             f"-DANDROID_ABI={abi.name}",
             "-DANDROID_PLATFORM=android-24",
-            f"-DHARNESS_VULKAN={'ON' if ndk.vulkan else 'OFF'}",
         ]
         return options, f"NDK {revision}"
     compiler = shutil.which(f"{abi.compiler}-g++")

@@ -21,7 +21,7 @@ from edgebench.errors import (
     TransferFailed,
     UsageError,
 )
-from edgebench.events import Emit, Progressed, StageFinished, StageStarted
+from edgebench.events import Emit, Note, Progressed, StageFinished, StageStarted
 from edgebench.files import sha256_file, write_atomic
 from edgebench.records import LayersRow, OutputRow, Plan, PlannedArtifact, ProgramRow, TensorFile, Trace
 from edgebench.records.codec import encode, encode_trace
@@ -197,6 +197,12 @@ class RemoteLauncher:
         """As ``_run``, what runs there ending itself once this program or the way to it is gone."""
         beside = self._remote.beside()
         if beside is None:
+            self._emit(
+                Note(
+                    "this connection carries one command at a time: a launch that loses it goes on there until its own "
+                    f"deadline, {there.deadline_s:.0f} s; adb, where it is installed, ends it within seconds"
+                )
+            )
             return self._run(there, plan, started)
         path = f"{there.work_dir}/heartbeat"
         try:

@@ -18,7 +18,9 @@ from edgebench.records import (
     DeviceState,
     IterationsRow,
     LayerRow,
+    LoadRow,
     Mechanism,
+    MonitorRow,
     Place,
     ProfileRecord,
     Reading,
@@ -306,3 +308,41 @@ def test_a_body_that_was_warmer_is_heat_whatever_the_chip_was_at():
     assert causes(found["clock"]) == ["heat"]
     assert "the body of the second was at up to 43.0 °C when its launches began" in found["clock"].causes[0].evidence
     assert causes(explained(warm, hot)["clock"]) == []
+
+
+def test_one_launch_proves_nothing() -> None:
+    found = explained(measured(10.0, launches=1), measured(22.0, launches=1, threads=2))
+    assert named(found) == [] and found["residual"].uncertainty is None
+
+
+def on_gpu(latency_ms: float, mhz: int | None, clock: float = 1.0) -> Conditions:
+    """An accelerator computed; the cores' canary says ``clock`` of another part of the chip."""
+    row = MonitorRow(
+        name="tegrastats",
+        t_ns=0,
+        period_ms=500,
+        cost_share=0.001,
+        gpu_percent=(90,),
+        gpu_mhz=(mhz,),
+        memory_mhz=(None,),
+        temperature_c={},
+        power_mw={},
+        total_rail=None,
+    )
+    run: RunRecord = record("net")
+    whole = [trace(latency_ms * each, canary=canaries(clock=clock), rows=[row]) for each in (0.999, 1.0, 1.001)]
+    traces = {
+        at: Trace(
+            rows=tuple(replace(it, computed_on="accelerator") if isinstance(it, LoadRow) else it for it in each.rows)
+        )
+        for at, each in enumerate(whole)
+    }
+    launches = tuple(launch_record(at) for at in range(3))
+    return conditions_of(run, replace(run.series[0], launches=launches), traces)
+
+
+def test_where_a_gpu_computes_its_own_clock_is_what_counts() -> None:
+    slower = explained(on_gpu(10.0, 918), on_gpu(15.0, 612))
+    assert named(slower) == ["clock"] and slower["clock"].factor == pytest.approx(1.5)
+    unseen = explained(on_gpu(10.0, None), on_gpu(10.0, None, clock=2.0))
+    assert not unseen["clock"].known and named(unseen) == [], "the cores' clock moves no GPU"

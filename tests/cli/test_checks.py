@@ -104,6 +104,21 @@ def test_a_baseline_without_its_artifact_is_held_by_its_card_and_the_word_is_unp
     assert checked["check"]["reasons"][0].startswith("device_id differs: another and ")
 
 
+def test_another_artifact_of_the_same_key_is_not_taken_for_the_baselines_own(here: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    shutil.copytree(here, alone)
+    shutil.rmtree(alone / "reports" / "baselines" / "artifacts")
+    status, checked = check(alone, "main", "same.onnx", "--budget", "50%")
+    assert (status, checked["check"]["design"]) == (0, "paired"), "the cache has the very same"
+    baseline = alone / "reports" / "baselines" / "main.json"
+    document = json.loads(baseline.read_text())
+    baseline.write_text(json.dumps({**document, "manifest_sha256": "0" * 64}))
+    status, checked = check(alone, "main", "same.onnx", "--budget", "50%")
+    assert status == 4 and checked["check"]["design"].startswith("unpaired: the artifact of baseline main")
+    newest = max((alone / "checked").iterdir())
+    assert json.loads((newest / "run.json").read_text())["policy"]["max_time_s"] == 1800.0, "it has a bound, too"
+
+
 def test_a_tampered_artifact_and_a_newer_baseline_are_refused(here: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(here, copy)

@@ -178,9 +178,10 @@ def test_explain_names_the_work_of_a_network_that_does_more(here: Path) -> None:
 def test_the_load_is_held_and_told_beside_the_launches(here: Path) -> None:
     done = edgebench(
         *(here, "compare", "fast.onnx", "slow.onnx", "--launches", "1", "--no-gate", "--sustained", "11s"),
-        *("--runtime", "onnxruntime", "--json"),
+        *("--runtime", "onnxruntime", "--json", "--out", "held.md"),
     )
     assert done.returncode == 0, done.stderr
+    assert "held for" in (here / "held.md").read_text()
     for result in json.loads(done.stdout)["results"]:
         held = result["sustained"]
         assert 10.0 < held["duration_s"] < 13.0 and held["burst_ms"] > 0.0 and len(held["levels_ms"]) >= 10
@@ -188,6 +189,8 @@ def test_the_load_is_held_and_told_beside_the_launches(here: Path) -> None:
     assert "holds the load (2 of at most 11 s)" in done.stderr
     refused = edgebench(here, "run", "fast.onnx", "--sustained", "2h")
     assert refused.returncode == 2 and "longer than 50 minutes" in refused.stderr
+    refused = edgebench(here, "run", "fast.onnx", "--sustained", "5s")
+    assert refused.returncode == 2 and "shorter than 10 s" in refused.stderr
 
 
 def test_profile_groups_by_depth(here: Path) -> None:

@@ -63,6 +63,18 @@ def test_the_second_is_told_who_holds_the_device_and_since_when(folder):
     assert held is not None and held.startswith("ann on another-computer, process 4711, last seen ")
 
 
+def test_who_holds_it_can_be_seen_without_wanting_it(folder):
+    mine = lock(folder, ELSEWHERE)
+    assert mine.holder() is None and not Path(folder).exists(), "nothing is made there"
+    mine.try_acquire()
+    before = sorted(Path(folder).iterdir())
+    told = lock(folder, ALSO_ELSEWHERE).holder()
+    assert told is not None and told.startswith("ann on another-computer, process 4711, last seen ")
+    assert sorted(Path(folder).iterdir()) == before
+    grow_old(folder, STALE_S + 60.0)
+    assert lock(folder, ALSO_ELSEWHERE).holder() is None, "its owner is gone"
+
+
 def test_a_lock_that_was_released_is_free(folder):
     first = lock(folder, ELSEWHERE)
     first.try_acquire()

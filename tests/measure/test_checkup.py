@@ -82,9 +82,21 @@ def test_another_phone_than_the_target_asks_for_comes_first(
         yield None, host()
 
     monkeypatch.setattr(module, "connected", connected)
+    monkeypatch.setattr(module, "user_of", lambda _target, _remote: None)
     monkeypatch.setattr(doctor, "examine", lambda _device, _remote: (Check("device", True, "there"),))
     found = checkup(replace(resolve_target("android"), model=model), ignore)
     assert found[0].name == first
     assert found[-1].name == "device"
     if first == "target":
         assert found[0].ok is False and "--target android" in found[0].mend
+
+
+def test_a_device_that_is_measured_on_is_not_disturbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextlib.contextmanager
+    def connected(_target: object, _emit: object) -> Iterator[tuple[None, None]]:
+        yield None, None
+
+    monkeypatch.setattr(module, "connected", connected)
+    monkeypatch.setattr(module, "user_of", lambda _target, _remote: "ann on desk, process 7, last seen 3 s ago")
+    [only] = checkup(resolve_target("android"), ignore)
+    assert (only.name, only.ok) == ("use", False) and "ann on desk" in only.found and "wait" in only.mend

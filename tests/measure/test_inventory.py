@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from edgebench.device import lock
 from edgebench.device.android import device as android
 from edgebench.errors import DeviceLost, NotInstalled
 from edgebench.events import Event, Note
@@ -41,6 +42,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str], dict[str
         monkeypatch.setattr(adb, "list_devices", lambda: tuple(Listed(*each) for each in listed.items()))
         monkeypatch.setattr(adb, "AdbChannel", lambda serial: SimpleNamespace(address=serial))
         monkeypatch.setattr(android, "AndroidDevice", opened)
+        monkeypatch.setattr(lock.DeviceLock, "holder", lambda _lock: None)
 
     return listing
 
@@ -66,6 +68,13 @@ def test_the_warmest_place_that_a_hand_would_feel_goes_before_the_chip(found) ->
     _, a, b, c = inventory(lambda _event: None)
     assert (a.warmest, b.warmest, c.warmest) == (SKIN, SOC, None)
     assert a.battery_percent == 84.0
+
+
+def test_a_phone_that_is_measured_on_is_not_disturbed(found, monkeypatch: pytest.MonkeyPatch) -> None:
+    found({"busy": "device"}, {"busy": AssertionError("it was asked something")})
+    monkeypatch.setattr(lock.DeviceLock, "holder", lambda _lock: "ann on desk, process 7, last seen 3 s ago")
+    _, busy = inventory(lambda _event: None)
+    assert (busy.state, busy.facts) == ("in use", None) and "ann on desk" in busy.mend
 
 
 def test_without_adb_this_machine_is_listed_and_the_rest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from edgebench.measure.validity import Judgement, judge, judge_conditions, limits_of
+from edgebench.measure.validity import Judgement, judge, judge_conditions, judge_held, limits_of
 from edgebench.records import DeviceState, ErrorRow, LoadRow, MonitorRow, Plan, SensorsRow, ThermalState, Trace
 from tests.measure.fakes import FACTS, REFERENCE
 from tests.measure.traces import canaries, telemetry, trace
@@ -235,3 +235,15 @@ def test_only_a_status_that_somebody_would_notice_lowers_a_launch() -> None:
     fine = judge(trace(), PLAN, REFERENCE)
     assert judge_conditions(fine, DeviceState(), ThermalState(status=1)).validity == "VALID"
     assert "moderate" in judge_conditions(fine, DeviceState(), ThermalState(status=2)).reasons[0]
+
+
+def test_a_load_that_is_held_may_be_throttled_and_may_not_be_disturbed() -> None:
+    def held(**planted: float) -> Judgement:
+        return judge_held(trace(canary=canaries(**planted)), PLAN, REFERENCE)
+
+    assert held(clock=1.8, throughput=1.8).validity == "VALID", "that is what it is there for"
+    assert "other work on the core in 100% of the canaries" in held(throughput=1.5).reasons[0]
+    assert judge_held(trace(), PLAN, None).validity == "SUSPECT"
+    competing = trace(rows=[telemetry(0), telemetry(1000, cpu_time_ns=600_000_000)])
+    assert judge_held(competing, PLAN, REFERENCE).validity == "SUSPECT", "never INVALID: it is the only one"
+    assert judge_held(on_gpu((918, 612)), PLAN, None).validity == "VALID", "the cores only wait for it"

@@ -230,3 +230,53 @@ def test_a_check_that_failed_says_what_and_the_mend():
     failure = CheckFailure(code="device_not_found", message="no phone", hint="plug it in", exit_status=5)
     failed = Checked(name="x", baseline="old", candidate="new", target="pixel", failure=failure)
     assert check_lines(failed) == ["error: no phone", "hint: plug it in"]
+
+
+def waiting(validity: str, count: int = 4, **policy: object) -> CheckResult:
+    """A check of a device that never cools: its launches waited at the gate for as long as they may."""
+    hot = tuple(
+        replace(
+            launch_record(at, kind="pair", validity=validity),
+            reasons=("the gate timed out: skin at 41.0 °C (limit 38)",),
+        )
+        for at in range(count)
+    )
+    run = record("old", "new", policy=RunPolicy(looks=LOOKS, budget=0.03, max_time_s=1800.0, **policy))
+    run = replace(run, started_utc="2026-11-27T10:00:00Z", ended_utc="2026-11-27T10:30:05Z")
+    run = replace(run, pairs=(Pair(first=0, second=1, launches=hot),))
+    return check_of(run, (OLD, NEW), [{}, {}], {at: pair_trace(5.0, 5.0, (5.0, 5.0)) for at in range(count)})
+
+
+def test_a_device_that_never_cools_ends_it_with_the_reason_though_its_launches_count():
+    check = waiting("SUSPECT")
+    assert (check.verdict, check.launches) == ("inconclusive", 4)
+    assert check.reasons == (
+        "4 launches told a ratio, a verdict takes 6",
+        "its time was over, 1800 s (--max-time)",
+        "the gate timed out: skin at 41.0 °C (limit 38) (4 launches)",
+    )
+
+
+def test_doubtful_launches_stand_beside_the_verdict_that_rests_on_them():
+    check = waiting("SUSPECT", count=28, gate=False)
+    assert check.verdict == "pass" and check.notes == (
+        "nothing waited for the device to be cool and calm (--no-gate)",
+        "28 of 28 launches are SUSPECT: the gate timed out: skin at 41.0 °C (limit 38) (28 launches)",
+    )
+
+
+def test_what_was_not_proven_of_alternating_launches_is_not_said():
+    check = replace(checked(CALM), design="alternating: two runtimes")
+    assert told(check)[1].endswith("of launches that do not depend on each other")
+
+
+def test_a_stored_number_whose_launches_drifted_is_told_less_well():
+    calm, drifted = (0.99, 1.01) * 5, (0.985, 0.987, 0.99, 0.993, 0.997, 1.003, 1.007, 1.01, 1.013, 1.015)
+
+    def bounds(spread: tuple[float, ...]) -> float:
+        new = replace(stored("new", 6.0), launch_medians_ms=tuple(6.0 * each for each in spread))
+        found = check_of_stored(replace(new, label="old"), new, 0.03, "gone").bounds
+        assert found is not None
+        return found[1] / found[0] - 1.0
+
+    assert bounds(drifted) > 1.5 * bounds(calm), "as large a scatter, whose neighbours are alike"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from edgebench.analyze.verdict import UNLIKE_WIDER
 from edgebench.records import (
     CanaryRow,
     IterationsRow,
@@ -273,3 +275,19 @@ def test_a_pair_much_of_which_is_disturbed_is_suspect(more: list[str], said: str
     _, other = results_of(run, [{number: trace() for number in range(6)}] * 2, [traces])
     assert other.reasons == ((said,) if said else ())
     assert other.verdict == ("SUSPECT" if said else "VALID")
+
+
+def test_a_ratio_of_unlike_networks_has_an_interval_that_is_as_much_wider_as_a_checks() -> None:
+    def width(params: int) -> float:
+        run = record("first", "other")
+        launches = tuple(replace(launch(number), kind="pair") for number in range(6))
+        series = [replace(each, launches=tuple(launch(index) for index in range(6))) for each in run.series]
+        series[1] = replace(series[1], model=replace(series[1].model, params=params))
+        series[0] = replace(series[0], model=replace(series[0].model, params=100))
+        run = replace(run, series=tuple(series), pairs=(Pair(first=0, second=1, launches=launches),), policy=POLICY)
+        turns = {number: pair_trace(5.0, 5.0 * ratio) for number, ratio in enumerate(AROUND)}
+        _, other = results_of(run, [{number: trace() for number in range(6)}] * 2, [turns])
+        assert other.ratio_ci95 is not None
+        return math.log(other.ratio_ci95[1] / other.ratio_ci95[0])
+
+    assert width(200) == pytest.approx(UNLIKE_WIDER * width(110), rel=1e-6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from edgebench.records import Result, Sustained
 from edgebench.report.sustained import sustained_lines
 from tests.report.results import result
@@ -45,3 +47,17 @@ def test_ranks_that_change_between_the_first_seconds_and_rest_are_flagged() -> N
     assert f"{steady.label} at rest (8.000 against 12.00 ms)" in flag
     assert not any("RANKS" in line for line in sustained_lines([quick, held("slower", 7.0, 14.0)]))
     assert not any("RANKS" in line for line in sustained_lines([quick, held("alike", 6.1, 8.0)])), "too near to tell"
+
+
+def test_a_rank_that_the_first_minute_gives_and_rest_takes_is_flagged_and_what_is_suspect_said() -> None:
+    quick, steady = held("quick", 6.0, 12.0), held("steady", 6.1, 8.0)
+    late = [
+        replace(each, sustained=replace(each.sustained, first_minute_ms=ms, verdict="SUSPECT", reasons=("busy core",)))
+        for each, ms in ((quick, 6.2), (steady, 7.0))
+        if each.sustained is not None
+    ]
+    lines = sustained_lines(late)
+    [flag] = [line for line in lines if line.startswith("RANKS CHANGE")]
+    assert f"{quick.label} is faster in the first minute (6.200 against 7.000 ms)" in flag
+    assert flag.endswith(f"; SUSPECT: {quick.label}, {steady.label}")
+    assert lines.count("  SUSPECT: busy core") == 2

@@ -188,6 +188,8 @@ def test_a_short_launch_and_a_way_for_one_command_at_a_time_have_a_deadline_alon
         bench.channel.alone = alone
         assert bench.launcher.launch(replace(bench.plan, deadline_s=deadline_s)).complete
         assert json.loads((tmp_path / "seen.json").read_text())["heartbeat_path"] is None
+        said = [event for event in bench.told if isinstance(event, Note) and "one command at a time" in event.text]
+        assert bool(said) is alone, "that it may outlive its connection is told"
 
 
 def test_a_loss_fails_the_launch_that_measures_and_no_other(tmp_path: Path) -> None:

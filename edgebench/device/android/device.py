@@ -32,9 +32,8 @@ _MARKET_NAMES = (
     "ro.product.vendor.marketname",
     "ro.config.marketing_name",
     "ro.vendor.oplus.market.name",
-    "ro.product.model",
-    "ro.product.vendor.model",
 )
+_MODELS = ("ro.product.model", "ro.product.vendor.model")
 _MAKERS = ("ro.product.manufacturer", "ro.product.vendor.manufacturer", "ro.product.brand")
 _VIRTUAL_HARDWARE = ("ranchu", "goldfish", "cutf", "vsoc", "vbox86")
 _MACHINES = {"arm64-v8a": "aarch64", "armeabi-v7a": "armv7l", "x86_64": "x86_64", "x86": "i686", "riscv64": "riscv64"}
@@ -119,10 +118,13 @@ class AndroidDevice:
 
 
 def _model(properties: dict[str, str], machine: str) -> str:
-    maker, name = parse.first(properties, *_MAKERS), parse.first(properties, *_MARKET_NAMES)
+    """The maker, the name that people know, and the maker's own number where that is another: targets ask for either."""
+    maker, model = parse.first(properties, *_MAKERS), parse.first(properties, *_MODELS)
+    name = parse.first(properties, *_MARKET_NAMES) or model
     if name is None:
         return maker or f"unknown {machine}".strip()
-    return name if maker is None or name.lower().startswith(maker.lower()) else f"{maker} {name}"
+    whole = name if maker is None or name.lower().startswith(maker.lower()) else f"{maker} {name}"
+    return whole if model is None or model.lower() in whole.lower() else f"{whole} ({model})"
 
 
 def _soc(properties: dict[str, str], cpuinfo: dict[str, str]) -> str | None:

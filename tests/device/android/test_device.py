@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from edgebench.catalog import resolve_target
 from edgebench.device.android.device import AndroidDevice
 from edgebench.device.base import Device
 from edgebench.errors import DeviceLost, DeviceRefused, UsageError
+from edgebench.measure.opening import wrong_model
 from edgebench.records import DeviceState
 from tests.device.sample_phone import SamplePhone, cpufreq_listing, sample, zone_listing
 
@@ -61,6 +63,29 @@ def test_the_model_and_the_build_of_a_phone_without_a_market_name():
     assert (facts.model, facts.soc) == ("Xiaomi M2101K9C", "MT6893")
     assert facts.os_build.startswith("Android 13, Redmi/ares/ares:13/")
     assert facts.machine == "aarch64", "by its ABI, as uname said nothing"
+
+
+@pytest.mark.parametrize(
+    ("target", "properties"),
+    [
+        ("redmi-k50", {"ro.product.manufacturer": "Xiaomi", "ro.product.model": "22041211AC"}),
+        (
+            "redmi-k50",
+            {
+                "ro.product.manufacturer": "Xiaomi",
+                "ro.product.model": "22041211AC",
+                "ro.product.marketname": "Redmi K50",
+            },
+        ),
+        ("galaxy-s24", {"ro.product.manufacturer": "samsung", "ro.product.model": "SM-S928B"}),
+        ("pixel-8-pro", {"ro.product.manufacturer": "Google", "ro.product.model": "Pixel 8 Pro"}),
+        ("pixel", {"ro.product.manufacturer": "Google", "ro.product.model": "Pixel 9a"}),
+    ],
+)
+def test_a_shipped_target_knows_its_phone_with_and_without_a_market_name(target, properties):
+    listing = "".join(f"[{name}]: [{value}]\n" for name, value in properties.items())
+    facts = device({"getprop": f"[ro.serialno]: [8A2X]\n{listing}"}).facts()
+    assert wrong_model(resolve_target(target), facts) is None, facts.model
 
 
 @pytest.mark.parametrize(
