@@ -4,7 +4,9 @@ The same model is measured in twelve runs. Before each one the simulated device 
 runs, in an order drawn once) or lay on the desk; then the run starts on the desk, at once. This is done twice: with nothing
 but a stop-watch, and with edgebench's gate and validity. Before each launch, and after it where validity is judged, an
 unthrottled twin is launched on the same core, while the first one's time stands still. This machine's own clock moves by
-several percent within seconds, which no phone's does: canaries are held against the twin's right beside.
+several percent within seconds, which no phone's does: canaries are held against the twin's right beside. Other work on the
+core would move either side of a ratio: a run waits until the core is quiet, as does a twin whose canaries tell of other work,
+and a launch between twins that are over 10 % apart does not count.
 
     without   the runs' medians spread (largest by smallest) by more than 1.4
     with      each run lies within 3 % of its twin: the run's median by that of all launches of its twin beside it (told with
@@ -24,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -31,6 +34,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from benchmarks.quiet_core import QuietCore
 from benchmarks.resident import INPUT_SIZE
 from benchmarks.simulated_phone import CORE, DESK_C, EXPOSE, FAST, SCHEDULE, WORK, Pair, simulated_pair, truth
 from edgebench.analyze.summary import launch_median_ms
@@ -56,6 +60,9 @@ BELOW_TRIP_C = 1.0
 USED_FOR = 3.0
 AT_REST_S = 300.0
 ARMS = ("without", "with")
+# Other work on its core slows a twin's throughput canary, and hardly its clock's: it is calm within this of the calmest one.
+# The launches of two calm twins lie up to 6 % apart.
+CALM, TWINS_AGREE = 0.1, 0.1
 SPREAD_BAR, AGREEMENT_BAR, WALL_BAR = 1.4, 0.03, 1.3
 SETTINGS = {
     "model": MODEL,
@@ -69,6 +76,8 @@ SETTINGS = {
     "at_rest_s": AT_REST_S,
     "rates": [WORK, FAST, EXPOSE],
     "schedule": json.loads(encode(SCHEDULE)),
+    "calm": CALM,
+    "twins_agree": TWINS_AGREE,
 }
 Row = dict[str, Any]
 
@@ -82,6 +91,7 @@ def hot_runs(name: str) -> list[bool]:
 
 def measure(thermal: ThermalParameters, path: Path) -> None:
     """Appends a row a run to ``path``, where this set's rows are not complete."""
+    core = QuietCore(CORE)
     for arm in ARMS:
         done = sum(row["set"] == thermal.name and row["arm"] == arm for row in rows_of(path))
         if done == RUNS:
@@ -90,26 +100,59 @@ def measure(thermal: ThermalParameters, path: Path) -> None:
             tempfile.TemporaryDirectory(prefix="edgebench-") as scratch,
             simulated_pair(thermal, Path(scratch)) as pair,
         ):
-            subject = pair.subject(MODEL, INPUT_SIZE)
+            twin = Twin(pair, pair.subject(MODEL, INPUT_SIZE), core)
             for run in range(done, RUNS):
-                row = one_run(thermal, pair, subject, arm, run)
+                with pair.phone.clock.stopped():
+                    core.wait()
+                row = one_run(thermal, twin, arm, run)
                 with path.open("a") as file:
                     file.write(json.dumps(row) + "\n")
                 print(f"{thermal.name} {arm} {run + 1}/{RUNS}: {told(row)}", flush=True)
 
 
-def one_run(thermal: ThermalParameters, pair: Pair, subject: Subject, arm: str, run: int) -> Row:
+class Twin:
+    """The unthrottled twin's launches of ``subject`` on a core that is quiet."""
+
+    def __init__(self, pair: Pair, subject: Subject, core: QuietCore) -> None:
+        self.pair = pair
+        self.subject = subject
+        self._core = core
+        self._calmest = math.inf
+
+    def launch(self, index: int, *, waits: bool) -> tuple[Row, tuple[CanaryRow, ...]]:
+        """One launch and its canaries; repeated a few times where it is not VALID, or not calm: where it ``waits``, after the
+        core was quiet again. No simulated time passes."""
+        with self.pair.phone.clock.stopped():
+            for _ in range(AT_MOST):
+                launched = self.pair.twin.launch(self.subject, SCHEDULE, index=index)
+                canaries = launched.trace.of(CanaryRow) if launched.trace is not None else ()
+                row = judged(launched, canaries)
+                if self._calm(canaries) and row["validity"] == "VALID":
+                    break
+                if waits:
+                    self._core.wait()
+        return row, canaries
+
+    def _calm(self, canaries: Sequence[CanaryRow]) -> bool:
+        if not canaries:
+            return False
+        told = median(row.throughput_ns / row.clock_ns for row in canaries)
+        self._calmest = min(self._calmest, told)
+        return told <= self._calmest * (1.0 + CALM)
+
+
+def one_run(thermal: ThermalParameters, twin: Twin, arm: str, run: int) -> Row:
     """What happened to the device before, and the run's launches with their twins."""
     hot = hot_runs(thermal.name)[run]
+    pair, phone = twin.pair, twin.pair.phone
     if hot:
         sun_c = min(thermal.soc.trip_c, thermal.skin.trip_c) - BELOW_TRIP_C
-        pair.phone.expose(sun_c, USED_FOR * thermal.tau_skin_s)
+        phone.expose(sun_c, USED_FOR * thermal.tau_skin_s)
     else:
-        pair.phone.idle(AT_REST_S)
-    phone = pair.phone
+        phone.idle(AT_REST_S)
     state, ordered_s = phone.state(), phone.clock.now_s()
     gate = pair.gate(START_MAX_C) if arm == "with" else None
-    launches = list(launches_of(pair, subject, gate))
+    launches = list(launches_of(twin, gate))
     wall_s = launches[-1]["phone"]["end_s"] - ordered_s
     length_s = median(launch["phone"]["end_s"] - launch["phone"]["start_s"] for launch in launches)
     return {
@@ -126,17 +169,17 @@ def one_run(thermal: ThermalParameters, pair: Pair, subject: Subject, arm: str, 
     }
 
 
-def launches_of(pair: Pair, subject: Subject, gate: Gate | None) -> Iterator[Row]:
+def launches_of(twin: Twin, gate: Gate | None) -> Iterator[Row]:
     """Launches between two of the twin, until enough of them count; without validity, just so many, each after a twin."""
-    counted = 0
+    pair, counted = twin.pair, 0
     for index in range(LAUNCHES * (AT_MOST if gate else 1)):
         waited_s = gate.wait().waited_s if gate else 0.0
-        before, beside_before = twin_launch(pair, subject, index)
+        before, beside_before = twin.launch(index, waits=True)
         start = truth(pair.phone.phone)
         start_s = pair.phone.clock.now_s()
-        launched = pair.phone.launch(subject, SCHEDULE, index=index)
+        launched = pair.phone.launch(twin.subject, SCHEDULE, index=index)
         end_s = pair.phone.clock.now_s()
-        after, beside_after = twin_launch(pair, subject, index) if gate else (before, beside_before)
+        after, beside_after = twin.launch(index, waits=False) if gate else (before, beside_before)
         where = {
             "waited_s": round(waited_s, 2),
             "start_s": round(start_s, 2),
@@ -150,18 +193,6 @@ def launches_of(pair: Pair, subject: Subject, gate: Gate | None) -> Iterator[Row
         counted += counts(launch)
         if gate and counted == LAUNCHES:
             return
-
-
-def twin_launch(pair: Pair, subject: Subject, index: int) -> tuple[Row, tuple[CanaryRow, ...]]:
-    """The twin's launch and its canaries; repeated a few times where it is not VALID. No simulated time passes."""
-    with pair.phone.clock.stopped():
-        for _ in range(AT_MOST):
-            launched = pair.twin.launch(subject, SCHEDULE, index=index)
-            canaries = launched.trace.of(CanaryRow) if launched.trace is not None else ()
-            row = judged(launched, canaries)
-            if row["validity"] == "VALID":
-                break
-    return row, canaries
 
 
 def judged(launched: Launched, beside: Sequence[CanaryRow]) -> Row:
@@ -187,8 +218,12 @@ def judged(launched: Launched, beside: Sequence[CanaryRow]) -> Row:
 
 
 def counts(launch: Row) -> bool:
-    """Whether it and its twins are VALID: this machine disturbs twins as often, and one without the other says nothing."""
-    return all(each["validity"] == "VALID" for each in (launch["phone"], *launch["twins"]))
+    """Whether it and its twins are VALID, and the twins agree: this machine disturbs twins as often, and one without the other
+    says nothing."""
+    if any(each["validity"] != "VALID" for each in (launch["phone"], *launch["twins"])):
+        return False
+    times_ms = [each["median_ms"] for each in launch["twins"]]
+    return max(times_ms) <= min(times_ms) * (1.0 + TWINS_AGREE)
 
 
 def run_median_ms(row: Row, *, twin: bool = False) -> float | None:
