@@ -126,6 +126,7 @@ def test_flags_that_cannot_be_read_check_nothing_rather_than_something_else(runn
     args = "--memory-budget 5% --threads '1"
     assert runner.run("Check", baseline="old.onnx", candidate="same.onnx", runtime="onnxruntime", args=args) == 1
     assert "unmatched" in runner.said and "takes" not in runner.said
+    assert runner.outputs["verdict"] == "failed" and not list((runner.repository / "edgebench-checks").iterdir())
 
 
 def test_what_an_input_holds_is_a_word_and_no_command(runner: Runner) -> None:

@@ -6,7 +6,6 @@ import ctypes
 import os
 import platform
 import struct
-from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 # By machine (asm/unistd.h).
@@ -37,15 +36,20 @@ def on_every_unit(what: int, units: str = UNITS) -> List[Event]:
     Where cores are of several kinds each kind has a unit of its own, which counts nothing on the others.
     """
     events = []
-    for unit in sorted(Path(units).glob("*")):
+    try:
+        names = sorted(os.listdir(units))
+    except OSError:
+        names = []
+    for name in names:
         # Units of memory and buses name no cores.
-        if not (unit / "cpus").exists():
+        if not os.path.exists(os.path.join(units, name, "cpus")):
             continue
         try:
-            kind = int((unit / "type").read_text())
+            with open(os.path.join(units, name, "type")) as file:
+                kind = int(file.read())
         except (OSError, ValueError):
             continue
-        arm = unit.name.startswith(("armv8", "armv9"))
+        arm = name.startswith(("armv8", "armv9"))
         events.append((kind, _ARM[what]) if arm else (HARDWARE, kind << _UNIT_SHIFT | what))
     # Cores that are alike need no unit to be named.
     return events or [(HARDWARE, what)]

@@ -141,7 +141,9 @@ def _by_frequency(first: Conditions, second: Conditions) -> tuple[float, float, 
     if first.frequency_ghz is None or second.frequency_ghz is None or first.accelerated != second.accelerated:
         return None
     told = f"{first.frequency_ghz:.2f} and {second.frequency_ghz:.2f} GHz"
-    return math.log(first.frequency_ghz / second.frequency_ghz), 0.0, told
+    # Read off, not estimated; yet what one launch met says little of the next.
+    error2 = 0.0 if min(first.launches, second.launches) > 1 else math.inf
+    return math.log(first.frequency_ghz / second.frequency_ghz), error2, told
 
 
 def _other_cores(first: Conditions, second: Conditions) -> str | None:

@@ -69,7 +69,7 @@ class Session:
         policy = self.record.policy
         if policy.max_time_s is not None:
             self._deadline_s = self._at.clock.now_s() + policy.max_time_s
-        self._save(state="running", ended_utc=None)
+        self._save(state="running", ended_utc=None, out_of_time=False)
         try:
             for number in range(policy.sessions):
                 if number and not self._begun(number):
@@ -100,6 +100,7 @@ class Session:
             for lane in active:
                 if self._out_of_time():
                     self._at.emit(Note("--max-time is over: stopping with what was measured"))
+                    self._save(out_of_time=True)
                     return
                 self._launch(lane, number, dealt)
 
@@ -262,7 +263,7 @@ class Session:
         self.record = replace(self.record, series=tuple(every))
         self._at.store.save(self.record)
 
-    def _save(self, **changes: str | tuple[Pair, ...] | None) -> None:
+    def _save(self, **changes: str | bool | tuple[Pair, ...] | None) -> None:
         self.record = replace(self.record, **changes)
         self._at.store.save(self.record)
 

@@ -208,7 +208,8 @@ class RunPolicy(Record, frozen=True, kw_only=True):
 
 
 class RunRecord(Record, frozen=True, kw_only=True):
-    """run.json. Saved after every launch, atomically. ``reference_ms`` is what probing for the reference took."""
+    """run.json. Saved after every launch, atomically. ``reference_ms`` is what probing for the reference took; ``out_of_time``
+    says that launches were left out as --max-time was over."""
 
     schema: int = RUN_SCHEMA
     run_id: str
@@ -221,6 +222,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     device: DeviceFacts
     reference: CanaryReference | None
     reference_ms: int = 0
+    out_of_time: bool = False
     policy: RunPolicy
     schedule: Schedule
     series: tuple[Series, ...]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -128,17 +127,8 @@ def _undecided(record: RunRecord, told: int, budget: float, design: str) -> Chec
 
 def _why_it_ended(record: RunRecord) -> list[str]:
     """Why a check without an end got no more launches: what was wrong with those that it has, first of all that they waited."""
-    most_s = record.policy.max_time_s
-    over = most_s is not None and record.ended_utc is not None and _seconds(record) >= most_s
-    time = [f"its time was over, {most_s:.0f} s (--max-time)"] if over else []
+    time = [f"its time was over, {record.policy.max_time_s:.0f} s (--max-time)"] if record.out_of_time else []
     return [*time, *most_common_reasons(it.reasons for it in _judged(record))]
-
-
-def _seconds(record: RunRecord) -> float:
-    started, ended = (
-        datetime.fromisoformat(each) for each in (record.started_utc, record.ended_utc or record.started_utc)
-    )
-    return (ended - started).total_seconds()
 
 
 def _doubts(record: RunRecord) -> list[str]:

@@ -197,7 +197,11 @@ def _sustained(series: Series, traces: Mapping[int, Trace], policy: RunPolicy) -
         if launch.used and launch.index in traces:
             try:
                 held = sustained_of(traces[launch.index])
-                return replace(held, verdict=launch.validity, reasons=launch.reasons), None
+                reasons = (
+                    *launch.reasons,
+                    *(() if policy.gate else ("the gate was off (--no-gate): it may have begun warm",)),
+                )
+                return replace(held, verdict="SUSPECT" if reasons else launch.validity, reasons=reasons), None
             except ValueError as error:
                 return None, str(error)
     return None, "; ".join(launches[-1].reasons) if launches else "there was no time left for it"

@@ -315,7 +315,7 @@ def test_one_launch_proves_nothing() -> None:
     assert named(found) == [] and found["residual"].uncertainty is None
 
 
-def on_gpu(latency_ms: float, mhz: int | None, clock: float = 1.0) -> Conditions:
+def on_gpu(latency_ms: float, mhz: int | None, clock: float = 1.0, launches: int = 3) -> Conditions:
     """An accelerator computed; the cores' canary says ``clock`` of another part of the chip."""
     row = MonitorRow(
         name="tegrastats",
@@ -337,8 +337,8 @@ def on_gpu(latency_ms: float, mhz: int | None, clock: float = 1.0) -> Conditions
         )
         for at, each in enumerate(whole)
     }
-    launches = tuple(launch_record(at) for at in range(3))
-    return conditions_of(run, replace(run.series[0], launches=launches), traces)
+    made = tuple(launch_record(at) for at in range(launches))
+    return conditions_of(run, replace(run.series[0], launches=made), traces)
 
 
 def test_where_a_gpu_computes_its_own_clock_is_what_counts() -> None:
@@ -346,3 +346,4 @@ def test_where_a_gpu_computes_its_own_clock_is_what_counts() -> None:
     assert named(slower) == ["clock"] and slower["clock"].factor == pytest.approx(1.5)
     unseen = explained(on_gpu(10.0, None), on_gpu(10.0, None, clock=2.0))
     assert not unseen["clock"].known and named(unseen) == [], "the cores' clock moves no GPU"
+    assert named(explained(on_gpu(10.0, 918, launches=1), on_gpu(15.0, 612, launches=1))) == []

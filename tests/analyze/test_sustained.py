@@ -46,6 +46,8 @@ def test_a_step_of_the_clock_is_found_where_it_is() -> None:
         40.0, abs=1.0
     )
     assert found.duration_s == pytest.approx(120.0, abs=1.0) and len(found.levels_ms) == len(found.seconds) == 120
+    assert found.first_minute_ms == pytest.approx(6.0, rel=0.01), "forty of its seconds"
+    assert sustained_of(held([6.0] * 40)).first_minute_ms is None
     assert found.hottest_c[0] == 30.0 and found.hottest_c[-1] == pytest.approx(59.75)
 
 

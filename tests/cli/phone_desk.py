@@ -27,7 +27,7 @@ from edgebench.cli import app
 from edgebench.cli import measuring as cli_measuring
 from edgebench.files import sha256_bytes
 from edgebench.measure import launching, reference
-from edgebench.measure.validity import Limits, judge
+from edgebench.measure.validity import Limits, judge, judge_held
 from edgebench.records import RunRecord, Schedule
 from edgebench.records.codec import decode
 from tests.virtual_phone.faults import Faults
@@ -175,6 +175,7 @@ def work_in(folder: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reference, "PROBES", 1)
     limits = Limits(**{each.name: 1e9 for each in fields(Limits)})
     patch.setattr(launching, "judge", lambda trace, plan, reference, _: judge(trace, plan, reference, limits))
+    patch.setattr(launching, "judge_held", lambda trace, plan, reference, _: judge_held(trace, plan, reference, limits))
 
 
 def records(runs: Path) -> list[RunRecord]:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,16 @@ gate: {start_max_c: 35, max_wait_s: 60, canary_ratio_max: 1000}
 @pytest.fixture(scope="module")
 def pixel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("heat")
-    with desk(PIXEL_8_PRO, folder) as found:
+    # Its status stays 0, as on many phones: there are its temperatures to go by.
+    with desk(replace(PIXEL_8_PRO, status_from_c=(None,) * 6), folder) as found:
         (folder / "cool.yaml").write_text(COOL)
         yield found
+
+
+@pytest.fixture(autouse=True)
+def cool(pixel: Desk) -> Iterator[None]:
+    yield
+    pixel.phone.set(mode="none", level=None, skin_c=None)
 
 
 def test_a_warm_phone_is_waited_for_and_measured_when_it_has_cooled(pixel: Desk, tmp_path: Path) -> None:
@@ -67,7 +75,6 @@ def test_a_launch_that_was_throttled_is_invalid_kept_and_replaced_after_cooling(
         pixel.phone.set(mode="none", level=None, skin_c=27.0)
         _, err = process.communicate(timeout=100)
     finally:
-        pixel.phone.set(mode="none", level=None, skin_c=None)
         process.kill()
     throttled, replacement = the_record(tmp_path).series[0].launches
     assert throttled.validity == "INVALID" and any("time off the CPU" in reason for reason in throttled.reasons), err
@@ -80,12 +87,14 @@ def test_a_phone_of_another_processor_is_measured_by_its_own_harness(
 ) -> None:
     """Under an emulator: that it runs and computes the same, never how long it takes."""
     with desk("galaxy_s24", tmp_path_factory.mktemp("arm64"), abi="arm64-v8a") as galaxy:
-        flags = ("--input-size", "16", "--target", "galaxy-s24", *ONCE, "--runs-dir", str(tmp_path), "--json")
-        done = edgebench("run", "tests.export.networks:Residual", *flags)
+        # The emulator has threads of its own, which nobody pins.
+        flags = ("--input-size", "16", "--cores", "0-1", *ONCE, "--runs-dir", str(tmp_path), "--json")
+        done = edgebench("run", "tests.export.networks:Residual", "--target", "galaxy-s24", *flags)
         assert done.status == 0, done.err
         [result] = json.loads(done.out)["results"]
         assert "SM-S928B" in result["identity"]["device_model"]
         checks = {check["step"]: check for check in result["parity"]["checks"]}
         assert checks["ncnn"]["passed"], checks
-        assert [launch.validity for launch in the_record(tmp_path).series[0].launches] == ["VALID"]
+        [launch] = the_record(tmp_path).series[0].launches
+        assert launch.used, launch.reasons
         galaxy.assert_left_alone()

@@ -135,7 +135,7 @@ def test_max_time_stops_between_launches(tmp_path: Path) -> None:
     launcher.answer = answer
     run = Session(record("a", policy=RunPolicy(looks=(10,), max_time_s=5.0, profile=False)), [subject()], at).run()
     assert len(run.series[0].launches) == 3
-    assert run.state == "complete"
+    assert run.state == "complete" and run.out_of_time
 
 
 def test_sessions_are_their_gap_apart_and_the_wait_is_told(tmp_path: Path) -> None:
