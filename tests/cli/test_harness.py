@@ -13,7 +13,7 @@ def test_a_built_harness_is_told_with_its_hash_and_toolchain(edgebench: Edgebenc
     done = edgebench("harness", "build", "--json")
     assert done.status == 0, done.err
     told = json.loads(done.out)
-    assert set(told) == {"path", "abi", "sha256", "toolchain"}
+    assert set(told) == {"schema", "path", "abi", "sha256", "toolchain"}
     path = Path(told["path"])
     assert sha256_file(path) == told["sha256"] and path.name.endswith(told["abi"])
     text = edgebench("harness", "build").out.splitlines()
