@@ -126,7 +126,7 @@ def _undecided(record: RunRecord, told: int, budget: float, design: str) -> Chec
 
 
 def _why_it_ended(record: RunRecord) -> list[str]:
-    """Why a check without an end got no more launches: what was wrong with those that it has, first of all that they waited."""
+    """Why a check without an end got no more launches: its time was over, or what was wrong with those that it has."""
     time = [f"its time was over, {record.policy.max_time_s:.0f} s (--max-time)"] if record.out_of_time else []
     return [*time, *most_common_reasons(it.reasons for it in _judged(record))]
 
