@@ -52,11 +52,8 @@ def unlike(first: ModelIdentity, second: ModelIdentity) -> bool:
     return any(min(pair) > 0 and max(pair) > UNLIKE_FROM * min(pair) for pair in counts)
 
 
-def wider_of(record: RunRecord, pair: Pair | None = None) -> float:
-    """By how much the mean of the launches of a ``pair``, or of a run's only one, scatters more than that of launches that do
-    not depend on each other."""
-    if pair is None:
-        [pair] = record.pairs
+def wider_of(record: RunRecord, pair: Pair) -> float:
+    """By how much the mean of a pair's launches scatters more than that of launches that do not depend on each other."""
     return UNLIKE_WIDER if unlike(record.series[pair.first].model, record.series[pair.second].model) else 1.0
 
 

@@ -24,7 +24,7 @@ def checkup(target: TargetSpec, emit: Emit) -> tuple[Check, ...]:
     if target.platform == "host":
         return machine_checks(HostDevice())
     with connected(target, emit) as (remote, device):
-        if user := user_of(target, remote):
+        if user := user_of(target.platform, remote):
             return (Check("use", False, f"in use: {user}", "wait for that run: what is asked here would disturb it"),)
         if isinstance(device, LinuxDevice):
             place = place_of(target, remote).folder

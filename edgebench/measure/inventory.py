@@ -29,9 +29,8 @@ def inventory(emit: Emit) -> tuple[Found, ...]:
 
     Nothing is connected, waited for or tried again: what is looked at stays as it is.
     """
-    from edgebench.device.android import FOLDER
     from edgebench.device.android.device import AndroidDevice
-    from edgebench.device.lock import DeviceLock, this_owner
+    from edgebench.measure.opening import user_of
     from edgebench.transport.adb import AdbChannel, list_devices, unusable
     from edgebench.transport.remote import Remote
 
@@ -47,7 +46,7 @@ def inventory(emit: Emit) -> tuple[Found, ...]:
             if device.state != "device":
                 raise unusable(device)
             remote = Remote(AdbChannel(device.serial))
-            if user := DeviceLock(remote, FOLDER, this_owner()).holder():
+            if user := user_of("android", remote):
                 found.append(Found(device.serial, "in use", mend=f"it is not asked anything more: in use by {user}"))
                 continue
             phone = AndroidDevice(remote, device.serial)

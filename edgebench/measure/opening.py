@@ -161,10 +161,13 @@ def place_of(target: TargetSpec, remote: Remote) -> Place:
     return Place(f"{cache}/edgebench-device")
 
 
-def user_of(target: TargetSpec, remote: Remote) -> str | None:
-    """Who measures on the device now, None where nobody does: what is asked of it meanwhile would disturb that."""
-    folder = ANDROID_PLACE.folder if target.platform == "android" else BOARD_LOCK
-    return DeviceLock(remote, folder, this_owner()).holder()
+def user_of(platform: str, remote: Remote) -> str | None:
+    """Who measures on a device of that platform now, None where nobody does: whatever is asked of it would disturb that."""
+    return DeviceLock(remote, _lock_folder(platform), this_owner()).holder()
+
+
+def _lock_folder(platform: str) -> str:
+    return ANDROID_PLACE.folder if platform == "android" else BOARD_LOCK
 
 
 @dataclass(frozen=True)
@@ -184,12 +187,14 @@ def _ground(target: TargetSpec, remote: Remote, device: Device, wanted: tuple[st
     if target.platform == "android":
         from edgebench.device.android.settings import settings_named
 
-        return _Ground(ANDROID_PLACE, ANDROID_PLACE.folder, False, settings_named(wanted), "adb shell", native_agents)
+        return _Ground(
+            ANDROID_PLACE, _lock_folder(target.platform), False, settings_named(wanted), "adb shell", native_agents
+        )
     place = place_of(target, remote)
     settings = _board_settings(device, wanted, place)
     agents = partial(board_agents, python=target.python, monitored=device.platform == "jetson")
     launched_from = "this machine" if target.address == THIS_MACHINE else "ssh"
-    return _Ground(place, BOARD_LOCK, True, settings, launched_from, agents)
+    return _Ground(place, _lock_folder(target.platform), True, settings, launched_from, agents)
 
 
 def _board_settings(device: Device, wanted: tuple[str, ...], place: Place) -> tuple[Setting, ...]:

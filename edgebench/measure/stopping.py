@@ -9,7 +9,7 @@ from edgebench.analyze.pairs import log_ratios
 from edgebench.analyze.ratios import LogRatio, ratio_of
 from edgebench.analyze.statistics import half_width, interval_error
 from edgebench.analyze.summary import summarize
-from edgebench.analyze.verdict import CONFIRM, conclude, wider_of
+from edgebench.analyze.verdict import CONFIRM, Conclusion, conclude, wider_of
 from edgebench.records import LaunchRecord, RunRecord, Summary, Trace
 
 # A series that fails this often in a row will not heal by being repeated.
@@ -96,12 +96,16 @@ class Standing:
         return lane.paired or any(pair.unpaired is not None for pair in self.record.pairs[:1])
 
     def _decided(self, budget: float) -> bool:
-        return conclude(self.told(0), budget, self.record.policy.looks, wider_of(self.record)) is not None
+        return self._ended(budget) is not None
 
     def regressed(self, budget: float) -> bool:
         """A check shows the layers of what got slower, and of nothing else: they decide nothing."""
-        ended = conclude(self.told(0), budget, self.record.policy.looks, wider_of(self.record))
+        ended = self._ended(budget)
         return ended is not None and ended.verdict == "regressed"
+
+    def _ended(self, budget: float) -> Conclusion | None:
+        [pair] = self.record.pairs
+        return conclude(self.told(0), budget, self.record.policy.looks, wider_of(self.record, pair))
 
     def told(self, pair: int) -> list[LogRatio]:
         """What the launches of a pair, or of its two series, say of its ratio."""

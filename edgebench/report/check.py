@@ -68,7 +68,7 @@ def check_of(
     design = "paired" if pair.unpaired is None else f"alternating: {pair.unpaired}"
     if len(logs) < looks[0]:
         return _undecided(record, len(logs), budget, design)
-    wider = wider_of(record)
+    wider = wider_of(record, pair)
     ended, reasons = conclude(logs, budget, looks, wider), []
     # Where it is not concluded it was out of time, or of replacements.
     decided = first_decisive(logs, budget, looks, wider)

@@ -203,10 +203,10 @@ def in_process(*arguments: str, out: Path) -> int:
             signal.signal(number, handler)
 
 
-def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """``edgebench`` as a process of its own, under way."""
+def started(folder: Path, *arguments: str, module: str = "tests.cli.lenient") -> subprocess.Popen[str]:
+    """``edgebench`` as a process of its own, under way; as ``module`` *edgebench* it judges by its real limits."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.cli.lenient", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

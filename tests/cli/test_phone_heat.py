@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.cli.phone_desk import CHECKOUT, ONCE, Desk, Edgebench, desk, started, the_record
+from tests.cli.phone_desk import ONCE, Desk, Edgebench, desk, started, the_record
 from tests.virtual_phone.profiles import PIXEL_8_PRO
 
 COOL = """
@@ -58,14 +55,7 @@ def test_a_launch_that_was_throttled_is_invalid_kept_and_replaced_after_cooling(
     # A quota stands for what is felt of a lower frequency; by the real limits, not by the lenient ones.
     pixel.phone.set(mode="quota", level=4, skin_c=27.0)
     flags = ("--target", "cool.yaml", "--runs-dir", str(tmp_path), "--launches", "1", "--no-profile")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edgebench", "run", "net.param", *flags],
-        cwd=pixel.folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
-    )
+    process = started(pixel.folder, "run", "net.param", *flags, module="edgebench")
     assert process.stderr is not None
     try:
         with pixel.during_launch(lambda _pid: pixel.phone.set(skin_c=41.0)):
