@@ -31,8 +31,8 @@ class CheckResult(Record, frozen=True, kw_only=True):
 
     ``ratio`` is the candidate's latency by the baseline's over the ``launches`` that decided, between ``bounds``, each of which
     errs in at most 1 % of checks. *regressed*: the lower one is above 1 + budget, and as launches of their own confirmed
-    (``confirmation_ratio``), or memory or size are above theirs; *pass*: the upper one is below, *improved*: below 1; else
-    *inconclusive*, with ``reasons``. Ratio and bounds are null where nothing may be compared.
+    (``confirmation_ratio``; null where both are stored numbers), or memory or size are above theirs; *pass*: the upper one is
+    below, *improved*: below 1; else *inconclusive*, with ``reasons``. Ratio and bounds are null where nothing may be compared.
 
     ``design`` is *paired* where both were timed in turns in one process, *alternating* with the reason where their launches
     were dealt in turns, *unpaired* with the reason where a number was stored, which holds for its own session. The bounds are

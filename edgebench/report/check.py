@@ -171,11 +171,7 @@ def check_of_stored(baseline: Result, candidate: Result, budget: float, why: str
         found = unpaired(baseline.launch_medians_ms, candidate.launch_medians_ms, budget)
         if found is None:
             reasons.append("one launch has no interval")
-    for each in (baseline, candidate):
-        # What a file computes bears on no latency.
-        doubts = [reason for reason in each.reasons if not reason.startswith(PARITY_NOT_CHECKED)]
-        if each.verdict != "VALID" and doubts:
-            reasons.append(f"{each.label} is {each.verdict}: {'; '.join(doubts)}")
+    reasons += _doubtful(baseline, candidate)
     verdict: Verdict = found.verdict if found and not reasons else "inconclusive"
     if found and verdict == "inconclusive" and not reasons:
         reasons.append("the interval holds the budget")
@@ -190,6 +186,37 @@ def check_of_stored(baseline: Result, candidate: Result, budget: float, why: str
         notes=tuple(notes),
         layers=_grown(baseline, candidate) if verdict == "regressed" else (),
     )
+
+
+def _doubtful(*results: Result) -> list[str]:
+    """Why these results are no base of a verdict on latency: nothing where they are."""
+    found = []
+    for each in results:
+        # What a file computes bears on no latency.
+        doubts = [reason for reason in each.reasons if not reason.startswith(PARITY_NOT_CHECKED)]
+        if each.verdict != "VALID" and doubts:
+            found.append(f"{each.label} is {each.verdict}: {'; '.join(doubts)}")
+    return found
+
+
+def confirmed(check: CheckResult, baseline: Result, candidate: Result) -> CheckResult:
+    """A check by a stored number that says *regressed*, with launches of one more session of what can be measured: they have
+    to be above the budget by themselves."""
+    found = unpaired(baseline.launch_medians_ms, candidate.launch_medians_ms, check.budget)
+    doubts = _doubtful(baseline, candidate)
+    if found is None or doubts:
+        return unconfirmed(check, "; ".join(doubts) or "one launch has no interval")
+    check = replace(check, confirmation_ratio=found.ratio)
+    if found.ratio > 1.0 + check.budget:
+        return check
+    return unconfirmed(
+        check, f"{candidate.launches} launches to confirm it tell {found.ratio:.4f} x, which the budget allows"
+    )
+
+
+def unconfirmed(check: CheckResult, why: str) -> CheckResult:
+    """A check that said *regressed* where no launches confirm it."""
+    return replace(check, verdict="inconclusive", reasons=(f"not confirmed: {why}", *check.reasons), layers=())
 
 
 def since_stored(check: CheckResult, stored: Result | None, now: Result) -> CheckResult:

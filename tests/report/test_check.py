@@ -9,14 +9,23 @@ from msgspec.structs import replace
 
 from edgebench.analyze.verdict import LOOKS
 from edgebench.errors import NoValidMeasurement
-from edgebench.records import Checked, CheckFailure, CheckResult, Pair, Result, ResultLayer, RunPolicy
-from edgebench.report.check import Budgets, check_lines, check_of, check_of_stored, since_stored, with_other_budgets
+from edgebench.records import Checked, CheckFailure, CheckResult, LayerChange, Pair, Result, ResultLayer, RunPolicy
+from edgebench.report.check import (
+    Budgets,
+    check_lines,
+    check_of,
+    check_of_stored,
+    confirmed,
+    since_stored,
+    with_other_budgets,
+)
 from tests.measure.fakes import record
 from tests.measure.traces import launch_record, pair_trace
 from tests.report.results import result
 
 CALM = [0.999, 1.001, 0.9995, 1.0005, 0.9992, 1.0008]
 OLD = result("old", memory_peak_bytes=100 * 2**20)
+LAYER = LayerChange(module="stem", op="Conv", baseline_ms=1.0, candidate_ms=1.6)
 NEW = result("new", memory_peak_bytes=110 * 2**20)
 
 
@@ -209,6 +218,21 @@ def test_what_else_differs_is_noted_and_a_doubtful_number_decides_nothing():
     assert check_of_stored(file, new, 0.03, "gone").verdict == "regressed", "what it computes bears on no latency"
     single = replace(old, launch_medians_ms=(6.0,))
     assert check_of_stored(single, new, 0.03, "gone").reasons == ("one launch has no interval",)
+
+
+def test_against_a_stored_number_regressed_stands_only_where_another_session_bears_it_out():
+    old, new = stored("old", 6.0), stored("new", 6.6)
+    check = replace(check_of_stored(old, new, 0.03, "gone"), layers=(LAYER,))
+    assert check.verdict == "regressed"
+    again = confirmed(check, old, stored("new", 6.5))
+    assert again.verdict == "regressed" and again.layers == (LAYER,)
+    assert "launches to confirm it: 1.0833 x" in told(again, (old, new))
+    quiet = confirmed(check, old, stored("new", 6.1))
+    assert (quiet.verdict, quiet.layers) == ("inconclusive", ())
+    assert quiet.reasons == ("not confirmed: 12 launches to confirm it tell 1.0167 x, which the budget allows",)
+    hot = confirmed(check, old, replace(stored("new", 6.6), verdict="SUSPECT", reasons=("it was hot",)))
+    assert (hot.verdict, hot.confirmation_ratio) == ("inconclusive", None)
+    assert hot.reasons == (f"not confirmed: {new.label} is SUSPECT: it was hot",)
 
 
 def test_what_became_of_a_baseline_since_it_was_saved_is_noted():
