@@ -39,7 +39,7 @@ from benchmarks.raw_rows import append_row, read_rows
 from benchmarks.resident import RECURRENT_INPUT_SIZE
 from benchmarks.simulated_phone import CORE, SCHEDULE, Pair, SimulatedPhone, simulated_pair
 from edgebench.analyze.summary import launch_median_ms
-from edgebench.analyze.sustained import BURST_S, THROTTLED_BY, THROTTLED_FOR_S, sustained_of
+from edgebench.analyze.sustained import BURST_S, THROTTLED_BY, THROTTLED_FOR_S, THROTTLED_SHARE, sustained_of
 from edgebench.files import write_atomic
 from edgebench.measure.launching import Subject, launch
 from edgebench.measure.session import SUSTAINED_CANARY_MS, SUSTAINED_ITERATIONS_MAX
@@ -170,13 +170,11 @@ def truth_of(trace: Trace, looks: Sequence[LogRow], found: Sustained) -> dict[st
     slower = [1.0 / look.ratio for look in looks]
     during = [place for place, second in enumerate(at_s) if 0.0 <= second < found.duration_s]
     burst = median(slower[place] for place in during if at_s[place] < BURST_S)
+    late = [slower[place] > burst * (1.0 + THROTTLED_BY) for place in during]
     first = None
-    for place in during:
-        window = [slower[it] for it in during if at_s[place] <= at_s[it] < at_s[place] + THROTTLED_FOR_S]
-        if (
-            window[0] > burst * (1.0 + THROTTLED_BY)
-            and fmean(each > burst * (1.0 + THROTTLED_BY) for each in window) >= 0.8
-        ):
+    for number, place in enumerate(during):
+        window = [late[it] for it in range(number, len(during)) if at_s[during[it]] < at_s[place] + THROTTLED_FOR_S]
+        if window[0] and sum(window) >= THROTTLED_SHARE * len(window):
             first = at_s[place]
             break
     rest = [slower[place] for place in during if found.steady_from_s is not None and at_s[place] >= found.steady_from_s]

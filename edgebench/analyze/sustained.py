@@ -15,8 +15,9 @@ POINTS_MAX = 1200
 BURST_S = 5.0
 # What many benchmarks take for all: ranks are held against it, too.
 MINUTE_S = 60.0
-# Slower than the burst by this much, for this long, is throttled; less is scatter.
-THROTTLED_BY, THROTTLED_FOR_S = 0.03, 5.0
+# Slower than the burst by this much, for so much of this long, is throttled; less is scatter. A governor that goes up and down
+# every few seconds throttles, too.
+THROTTLED_BY, THROTTLED_FOR_S, THROTTLED_SHARE = 0.03, 10.0, 0.4
 # It is at rest from where the two halves of what is left differ by no more, for at least this part of the time.
 LEVEL, REST_LEAST = 0.02, 0.2
 # A segment has at least so many points, and costs as much as the Bayesian information criterion says (Yao 1988).
@@ -39,7 +40,8 @@ def sustained_of(trace: Trace) -> Sustained:
     burst_ms, minute_ms = (
         median(ns for at_ns, ns in times if at_ns - start_ns < first_s * 1e9) / 1e6 for first_s in (BURST_S, MINUTE_S)
     )
-    rest = steady_from(levels_ms)
+    throttled = throttled_from(levels_ms, burst_ms, step_s)
+    rest = steady_from(levels_ms, throttled or 0)
     steady_ms = math.exp(fmean(math.log(ms) for ms in levels_ms[rest or 0 :])) if rest is not None else None
     return Sustained(
         duration_s=duration_s,
@@ -47,7 +49,7 @@ def sustained_of(trace: Trace) -> Sustained:
         first_minute_ms=minute_ms if duration_s > MINUTE_S else None,
         steady_ms=steady_ms,
         steady_from_s=seconds[rest] - step_s / 2.0 if rest is not None else None,
-        throttled_after_s=throttled_after(seconds, levels_ms, burst_ms, step_s),
+        throttled_after_s=seconds[throttled] - step_s / 2.0 if throttled is not None else None,
         seconds=tuple(seconds),
         levels_ms=tuple(levels_ms),
         hottest_c=tuple(_hottest_c(trace, start_ns, seconds, step_s)),
@@ -78,29 +80,29 @@ def _hottest_c(trace: Trace, start_ns: int, seconds: Sequence[float], step_s: fl
     return found
 
 
-def throttled_after(
-    seconds: Sequence[float], levels_ms: Sequence[float], burst_ms: float, step_s: float
-) -> float | None:
-    """When latency first left the burst's and stayed away; None where it never did."""
+def throttled_from(levels_ms: Sequence[float], burst_ms: float, step_s: float) -> int | None:
+    """The first point of those, ``step_s`` apart, at which latency left the burst's and, taken all in all, stayed away; None
+    where it never did."""
     points = max(1, round(THROTTLED_FOR_S / step_s))
     slow = [ms > burst_ms * (1.0 + THROTTLED_BY) for ms in levels_ms]
-    for place in range(len(slow) - points + 1):
-        window = slow[place : place + points]
-        # One quick second among slow ones does not make it quick.
-        if window[0] and sum(window) >= 0.8 * points:
-            return seconds[place] - step_s / 2.0
+    for place, slower in enumerate(slow):
+        if slower and sum(slow[place : place + points]) >= THROTTLED_SHARE * points:
+            return place
     return None
 
 
-def steady_from(levels_ms: Sequence[float]) -> int | None:
-    """The first point from which it is at rest, up or down between two clocks as it may go; None where it never is."""
-    logs = [math.log(ms) for ms in levels_ms]
-    least = max(2 * _SEGMENT_LEAST, math.ceil(REST_LEAST * len(logs)))
+def steady_from(levels_ms: Sequence[float], since: int = 0) -> int | None:
+    """The first point from which it is at rest, up or down between two clocks as it may go; None where it never is.
+
+    What was before ``since``, where it was throttled, is no part of it: a long rest would hide a short burst in its mean.
+    """
+    logs = [math.log(ms) for ms in levels_ms[since:]]
+    least = max(2 * _SEGMENT_LEAST, math.ceil(REST_LEAST * len(levels_ms)))
     for start in change_points(logs):
         left = logs[start:]
         half = len(left) // 2
         if len(left) >= least and abs(fmean(left[:half]) - fmean(left[half:])) <= LEVEL:
-            return start
+            return since + start
     return None
 
 

@@ -69,6 +69,17 @@ def test_what_goes_up_and_down_between_two_clocks_is_at_rest_on_their_mean() -> 
     assert found.steady_ms == pytest.approx(math.sqrt(80.0), rel=0.03)
 
 
+def test_a_clock_that_goes_up_and_down_every_two_seconds_throttles_from_the_first_time_that_it_does() -> None:
+    found = sustained_of(held([6.0] * 12 + ([6.8] * 2 + [6.0] * 2) * 24))
+    assert found.throttled_after_s == pytest.approx(12.0, abs=1.0)
+    assert found.steady_ms == pytest.approx(math.sqrt(6.8 * 6.0), rel=0.01)
+
+
+def test_a_long_rest_takes_no_short_burst_for_a_part_of_it() -> None:
+    found = sustained_of(held([6.0] * 12 + [7.0] * 5 + ([6.0] * 5 + [7.0] * 5) * 30))
+    assert found.steady_from_s == pytest.approx(12.0, abs=1.0)
+
+
 def test_what_still_gets_slower_at_the_end_is_not_at_rest() -> None:
     found = sustained_of(held([6.0 * 1.01**at for at in range(100)]))
     assert found.steady_ms is None and found.steady_from_s is None

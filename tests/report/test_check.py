@@ -229,7 +229,7 @@ def test_against_a_stored_number_regressed_stands_only_where_another_session_bea
     assert "launches to confirm it: 1.0833 x" in told(again, (old, new))
     quiet = confirmed(check, old, stored("new", 6.1))
     assert (quiet.verdict, quiet.layers) == ("inconclusive", ())
-    assert quiet.reasons == ("not confirmed: 12 launches to confirm it tell 1.0167 x, which the budget allows",)
+    assert quiet.reasons == ("not confirmed: 10 launches to confirm it tell 1.0167 x, which the budget allows",)
     hot = confirmed(check, old, replace(stored("new", 6.6), verdict="SUSPECT", reasons=("it was hot",)))
     assert (hot.verdict, hot.confirmation_ratio) == ("inconclusive", None)
     assert hot.reasons == (f"not confirmed: {new.label} is SUSPECT: it was hot",)
