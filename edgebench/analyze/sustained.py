@@ -15,9 +15,9 @@ POINTS_MAX = 1200
 BURST_S = 5.0
 # What many benchmarks take for all: ranks are held against it, too.
 MINUTE_S = 60.0
-# Slower than the burst by this much, for so much of this long, is throttled; less is scatter. A governor that goes up and down
-# every few seconds throttles, too.
-THROTTLED_BY, THROTTLED_FOR_S, THROTTLED_SHARE = 0.03, 10.0, 0.4
+# Slower than the burst by this much, for half of 4 s and for 4 of 10, is throttled: less is scatter, or a second that something
+# disturbed. A governor that goes up and down every few seconds throttles, too.
+THROTTLED_BY, THROTTLED_FOR = 0.03, ((4.0, 0.5), (10.0, 0.4))
 # It is at rest from where the two halves of what is left differ by no more, for at least this part of the time.
 LEVEL, REST_LEAST = 0.02, 0.2
 # A segment has at least so many points, and costs as much as the Bayesian information criterion says (Yao 1988).
@@ -83,10 +83,10 @@ def _hottest_c(trace: Trace, start_ns: int, seconds: Sequence[float], step_s: fl
 def throttled_from(levels_ms: Sequence[float], burst_ms: float, step_s: float) -> int | None:
     """The first point of those, ``step_s`` apart, at which latency left the burst's and, taken all in all, stayed away; None
     where it never did."""
-    points = max(1, round(THROTTLED_FOR_S / step_s))
     slow = [ms > burst_ms * (1.0 + THROTTLED_BY) for ms in levels_ms]
+    windows = [(max(1, round(seconds / step_s)), share) for seconds, share in THROTTLED_FOR]
     for place, slower in enumerate(slow):
-        if slower and sum(slow[place : place + points]) >= THROTTLED_SHARE * points:
+        if slower and all(sum(slow[place : place + points]) >= share * points for points, share in windows):
             return place
     return None
 

@@ -49,8 +49,9 @@ class Sustained(Record, frozen=True, kw_only=True):
     """A load that was held for ``duration_s``: latency in its first seconds (``burst_ms``), in its first minute (null where it
     was no longer than that), and at rest (``steady_ms``).
 
-    ``throttled_after_s`` is when it first left the burst's latency and stayed away, ``steady_from_s`` since when it was at
-    rest; null where it never was. ``levels_ms`` are the medians about each of ``seconds``, with the hottest reading there was.
+    ``throttled_after_s`` is when it first left the burst's latency for 4 of 10 seconds, ``steady_from_s`` since when it was at
+    rest, which is not before it; null where it never was. ``levels_ms`` are the medians about each of ``seconds``, with the
+    hottest reading there was.
     ``verdict`` is SUSPECT, with ``reasons``, where something else than heat may have slowed it, or it did not begin cool.
     """
 

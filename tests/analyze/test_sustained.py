@@ -91,6 +91,8 @@ def test_a_second_that_was_disturbed_is_no_throttling() -> None:
     levels[20] = levels[40] = 12.0
     found = sustained_of(held(levels))
     assert found.throttled_after_s is None and found.steady_from_s == 0.0
+    soon = sustained_of(held([6.0] * 16 + [12.0] + [6.0] * 3 + [9.0] * 40))
+    assert soon.throttled_after_s == pytest.approx(20.0, abs=1.0), "the one before it is not its beginning"
 
 
 def test_a_load_that_was_hardly_held_says_so() -> None:
