@@ -24,7 +24,8 @@ from __future__ import annotations
 import argparse
 import math
 import tempfile
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, median
@@ -44,7 +45,7 @@ from edgebench.files import write_atomic
 from edgebench.measure.launching import Subject, launch
 from edgebench.measure.session import SUSTAINED_ITERATIONS_MAX
 from edgebench.measure.validity import DEFAULT_LIMITS, contended
-from edgebench.records import CanaryRow, IterationsRow, Schedule, Sustained, Trace
+from edgebench.records import CanaryRow, IterationsRow, Schedule, Trace
 from tests.virtual_phone import live
 from tests.virtual_phone.live import LogRow
 from tests.virtual_phone.thermal_model import ThermalParameters, cool, step
@@ -63,6 +64,8 @@ RATIO_BAR, TIME_BAR_S = 0.05, 1.0
 CANARY_EVERY_MS = 1000
 # Undisturbed: the twins' largest median by their smallest, and the share of canaries that other work slowed.
 TWINS_AGREE, CONTENDED_MOST = 0.03, DEFAULT_LIMITS.contended_suspect
+# Of the clock, between looks at it.
+GRID_S = 0.02
 # A machine that never is quiet must not be measured for ever.
 ATTEMPTS = 20
 
@@ -121,7 +124,7 @@ def hold(name: str) -> dict[str, Any] | None:
         "twins_ms": [*before, *after],
         "contended": contended(trace.of(CanaryRow), pair.phone.reference),
         "sustained": asdict(found),
-        "truth": truth_of(trace, looks, found),
+        "clock": clock_of(trace, looks),
     }
 
 
@@ -163,31 +166,38 @@ def _sustained(on: SimulatedPhone, subject: Subject, seconds: float) -> Trace:
     return launched.trace
 
 
-def truth_of(trace: Trace, looks: Sequence[LogRow], found: Sustained) -> dict[str, float | None]:
-    """By the clock that the model set: how much slower work was in the burst and in the steady state that was ``found``, and
-    when it first was slower than the burst by as much, and for as long, as counts as throttled."""
+def clock_of(trace: Trace, looks: Sequence[LogRow]) -> list[tuple[float, float]]:
+    """By the model's log, how much slower work was, and since when (seconds after the first iteration), where it changed."""
     start_ns = trace.of(IterationsRow)[0].t_ns
-    # The log is denser than any level lasts.
-    at_s = [(look.virtual_ns - start_ns) / 1e9 for look in looks]
-    slower = [1.0 / look.ratio for look in looks]
-    during = [place for place, second in enumerate(at_s) if 0.0 <= second < found.duration_s]
-    burst = median(slower[place] for place in during if at_s[place] < BURST_S)
-    late = [slower[place] > burst * (1.0 + THROTTLED_BY) for place in during]
-    first = None
-    for number, place in enumerate(during):
-        windows = [
-            ([late[it] for it in range(number, len(during)) if at_s[during[it]] < at_s[place] + seconds], share)
-            for seconds, share in THROTTLED_FOR
-        ]
-        if late[number] and all(sum(window) >= share * len(window) for window, share in windows):
-            first = at_s[place]
-            break
-    rest = [slower[place] for place in during if found.steady_from_s is not None and at_s[place] >= found.steady_from_s]
-    return {
-        "burst": burst,
-        "steady": math.exp(fmean(math.log(each) for each in rest)) if rest else None,
-        "throttled_after_s": first,
-    }
+    told = [((look.virtual_ns - start_ns) / 1e9, 1.0 / look.ratio) for look in looks]
+    at_start = [slower for second, slower in told if second <= 0.0][-1:] or [1.0]
+    found = [(0.0, at_start[0])]
+    for second, slower in told:
+        if second > 0.0 and slower != found[-1][1]:
+            found.append((round(second, 3), slower))
+    return found
+
+
+def truth_of(clock: Sequence[tuple[float, float]], found: Mapping[str, Any]) -> dict[str, float | None]:
+    """By the ``clock_of`` the model: how much slower work was in the burst and in the steady state that was ``found``, and when
+    it was slower than the burst by as much, and for as long, as counts as throttled."""
+    grid = [place * GRID_S for place in range(int(found["duration_s"] / GRID_S))]
+    starts = [second for second, _ in clock]
+    slower = [clock[bisect_right(starts, second) - 1][1] for second in grid]
+    burst = median(slower[: round(BURST_S / GRID_S)])
+    late = [each > burst * (1.0 + THROTTLED_BY) for each in slower]
+    windows = [(round(seconds / GRID_S), share) for seconds, share in THROTTLED_FOR]
+    first = next(
+        (
+            grid[at]
+            for at, is_late in enumerate(late)
+            if is_late and all(sum(late[at : at + points]) >= share * points for points, share in windows)
+        ),
+        None,
+    )
+    since = found["steady_from_s"]
+    rest = [math.log(each) for second, each in zip(grid, slower, strict=True) if since is not None and second >= since]
+    return {"burst": burst, "steady": math.exp(fmean(rest)) if rest else None, "throttled_after_s": first}
 
 
 def report(record: Path) -> int:
@@ -196,7 +206,8 @@ def report(record: Path) -> int:
     counted = {row["set"]: row for row in reversed(rows) if undisturbed(row)}
     table, kept = [], set(counted) == set(BY_NAME)
     for row in (counted[name] for name in BY_NAME if name in counted):
-        found, truth = row["sustained"], row["truth"]
+        found = row["sustained"]
+        truth = truth_of(row["clock"], found)
         twin_ms = median(row["twins_ms"])
         burst = found["burst_ms"] / twin_ms / truth["burst"] - 1.0
         steady = found["steady_ms"] / twin_ms / truth["steady"] - 1.0 if found["steady_ms"] else None
