@@ -306,7 +306,7 @@ def check_lines(checked: Checked) -> list[str]:
             + (
                 "what differs between their two sessions is in it"
                 if unpaired_word
-                else f"each side errs in at most {ERROR_EACH_SIDE:.0%} of checks{_where_it_holds(design)}"
+                else f"each side errs in at most {ERROR_EACH_SIDE:.0%} of checks"
             ),
         ]
     if check.wider > 1.0:
@@ -327,10 +327,6 @@ def check_lines(checked: Checked) -> list[str]:
         for each in check.layers
     ]
     return [*lines, *check.reasons, *(f"note: {note}" for note in check.notes)]
-
-
-def _where_it_holds(design: str) -> str:
-    return "" if design == "paired" else ", of launches that do not depend on each other"
 
 
 def _design_words(design: str, why: str) -> str:

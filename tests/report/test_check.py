@@ -288,11 +288,6 @@ def test_doubtful_launches_stand_beside_the_verdict_that_rests_on_them():
     )
 
 
-def test_what_was_not_proven_of_alternating_launches_is_not_said():
-    check = replace(checked(CALM), design="alternating: two runtimes")
-    assert told(check)[1].endswith("of launches that do not depend on each other")
-
-
 def test_a_stored_number_whose_launches_drifted_is_told_less_well():
     calm, drifted = (0.99, 1.01) * 5, (0.985, 0.987, 0.99, 0.993, 0.997, 1.003, 1.007, 1.01, 1.013, 1.015)
 
