@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 
 from edgebench.cli import checking
 from edgebench.cli.sides import Side
 from edgebench.records import CheckResult, Result
-from tests.report.test_check import check_of_stored, stored
+from tests.report.test_check import stored
 
 BASELINE = Side("main", None, stored("old", 6.0), "its artifact is gone")
 CANDIDATE = Side("new.onnx", "new.onnx")
@@ -29,29 +30,32 @@ class Sessions:
         return self.results.pop(0)
 
 
-def confirmed(
-    monkeypatch: pytest.MonkeyPatch, *sides: Side, left_s: float = 60.0, again_ms: float = 6.6
+def checked(
+    monkeypatch: pytest.MonkeyPatch, *sides: Side, again_ms: float = 6.6, took_s: float = 100.0, most_s: float = 1800.0
 ) -> CheckResult:
-    sessions = Sessions([stored("new", again_ms)])
+    """Of a candidate that takes 10 % longer by its first session, which took so many seconds, at a budget of 3 %."""
+    sessions = Sessions([stored("new", 6.6), stored("new", again_ms)])
     monkeypatch.setattr(checking, "_alone", sessions)
-    first = check_of_stored(stored("old", 6.0), stored("new", 6.6), 0.03, "gone")
-    check = checking._confirmed(first, (stored("old", 6.0), stored("new", 6.6)), sides, None, left_s)
-    assert sessions.given_s == ([left_s] if check.confirmation_ratio else []), "no longer than is left of --max-time"
+    monkeypatch.setattr(checking, "time", SimpleNamespace(monotonic=iter((0.0, took_s)).__next__))
+    asked, flags = SimpleNamespace(budget=0.03), SimpleNamespace(max_time=most_s)
+    check, (_, told), _ = checking._of_numbers(asked, flags, sides)  # type: ignore[arg-type]
+    assert told == stored("new", 6.6), "the first session is what is told"
+    assert sessions.given_s in ([], [most_s], [most_s, most_s - took_s]), "no longer than is left of --max-time"
     return check
 
 
 def test_the_candidate_is_measured_once_more_before_it_has_regressed(monkeypatch: pytest.MonkeyPatch) -> None:
-    check = confirmed(monkeypatch, BASELINE, CANDIDATE)
+    check = checked(monkeypatch, BASELINE, CANDIDATE)
     assert (check.verdict, check.confirmation_ratio) == ("regressed", pytest.approx(1.1, abs=1e-3))
-    check = confirmed(monkeypatch, BASELINE, CANDIDATE, again_ms=6.0)
+    check = checked(monkeypatch, BASELINE, CANDIDATE, again_ms=6.0)
     assert check.verdict == "inconclusive" and check.reasons[0].startswith("not confirmed: ")
 
 
 def test_without_time_for_that_it_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
-    check = confirmed(monkeypatch, BASELINE, CANDIDATE, left_s=0.0)
+    check = checked(monkeypatch, BASELINE, CANDIDATE, took_s=60.0, most_s=60.0)
     assert (check.verdict, check.reasons) == ("inconclusive", ("not confirmed: its time was over (--max-time)",))
 
 
 def test_two_stored_numbers_say_that_nothing_confirms_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    check = confirmed(monkeypatch, BASELINE, Side("last", None, stored("new", 6.6), "it is a run"))
+    check = checked(monkeypatch, BASELINE, Side("last", None, stored("new", 6.6), "it is a run"))
     assert check.verdict == "regressed" and check.notes == ("no launches confirm it: both are stored numbers",)
