@@ -15,9 +15,9 @@ POINTS_MAX = 1200
 BURST_S = 5.0
 # What many benchmarks take for all: ranks are held against it, too.
 MINUTE_S = 60.0
-# Slower than the burst by this much, for half of a second, half of 4 and 4 of 10, is throttled: less is scatter, or a second
-# that something disturbed. A governor that goes up and down every few seconds throttles, too.
-THROTTLED_BY, THROTTLED_FOR = 0.03, ((1.0, 0.5), (4.0, 0.5), (10.0, 0.4))
+# Slower than the burst by this much, for half of 4 s and for 4 of 10, is throttled: less is scatter, or a second that something
+# disturbed. A governor that goes up and down every few seconds throttles, too.
+THROTTLED_BY, THROTTLED_FOR = 0.03, ((4.0, 0.5), (10.0, 0.4))
 # It is at rest from where the two halves of what is left differ by no more, for at least this part of the time.
 LEVEL, REST_LEAST = 0.02, 0.2
 # A segment has at least so many points, and costs as much as the Bayesian information criterion says (Yao 1988).

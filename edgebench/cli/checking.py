@@ -246,29 +246,25 @@ def _of_numbers(asked: Asked, flags: MeasuringFlags, sides: Sequence[Side]) -> F
     why = "; ".join(side.gone for side in sides if side.gone)
     check = check_of_stored(results[0], results[1], asked.budget, why)
     if check.verdict == "regressed":
-        check = _confirmed(check, results, sides, flags, most_s - (time.monotonic() - began_s))
+        check = _with_confirmation(check, sides, flags, most_s - (time.monotonic() - began_s))
     return check, results, None
 
 
-def _confirmed(
-    check: CheckResult, results: Sequence[Result], sides: Sequence[Side], flags: MeasuringFlags, left_s: float
-) -> CheckResult:
+def _with_confirmation(check: CheckResult, sides: Sequence[Side], flags: MeasuringFlags, left_s: float) -> CheckResult:
     """With one more session, within what is left of the time, of the side that can be measured."""
-    from edgebench.report.check import confirmed, unconfirmed
+    from edgebench.report.check import unconfirmed, with_confirmation
 
     if all(side.model is None for side in sides):
         note = "no launches confirm it: both are stored numbers"
         return msgspec.structs.replace(check, notes=(*check.notes, note))
     if left_s <= 0.0:
         return unconfirmed(check, "its time was over (--max-time)")
-    first, second = (
-        result if side.model is None else _alone(side, flags, left_s)
-        for side, result in zip(sides, results, strict=True)
-    )
-    return confirmed(check, first, second)
+    first, second = (_alone(side, flags, left_s) for side in sides)
+    return with_confirmation(check, first, second)
 
 
 def _alone(side: Side, flags: MeasuringFlags, most_s: float) -> Result:
+    """What was stored of it, where it cannot be measured; else a session of its own."""
     if side.model is None:
         if side.stored is None:
             raise ValueError(f"{side.name} is neither a model nor a result")

@@ -199,7 +199,7 @@ def _doubtful(*results: Result) -> list[str]:
     return found
 
 
-def confirmed(check: CheckResult, baseline: Result, candidate: Result) -> CheckResult:
+def with_confirmation(check: CheckResult, baseline: Result, candidate: Result) -> CheckResult:
     """A check by a stored number that says *regressed*, with launches of one more session of what can be measured: they have
     to be above the budget by themselves."""
     found = unpaired(baseline.launch_medians_ms, candidate.launch_medians_ms, check.budget)

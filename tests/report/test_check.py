@@ -15,8 +15,8 @@ from edgebench.report.check import (
     check_lines,
     check_of,
     check_of_stored,
-    confirmed,
     since_stored,
+    with_confirmation,
     with_other_budgets,
 )
 from tests.measure.fakes import record
@@ -224,13 +224,13 @@ def test_against_a_stored_number_regressed_stands_only_where_another_session_bea
     old, new = stored("old", 6.0), stored("new", 6.6)
     check = replace(check_of_stored(old, new, 0.03, "gone"), layers=(LAYER,))
     assert check.verdict == "regressed"
-    again = confirmed(check, old, stored("new", 6.5))
+    again = with_confirmation(check, old, stored("new", 6.5))
     assert again.verdict == "regressed" and again.layers == (LAYER,)
     assert "launches to confirm it: 1.0833 x" in told(again, (old, new))
-    quiet = confirmed(check, old, stored("new", 6.1))
+    quiet = with_confirmation(check, old, stored("new", 6.1))
     assert (quiet.verdict, quiet.layers) == ("inconclusive", ())
     assert quiet.reasons == ("not confirmed: 10 launches to confirm it tell 1.0167 x, which the budget allows",)
-    hot = confirmed(check, old, replace(stored("new", 6.6), verdict="SUSPECT", reasons=("it was hot",)))
+    hot = with_confirmation(check, old, replace(stored("new", 6.6), verdict="SUSPECT", reasons=("it was hot",)))
     assert (hot.verdict, hot.confirmation_ratio) == ("inconclusive", None)
     assert hot.reasons == (f"not confirmed: {new.label} is SUSPECT: it was hot",)
 
