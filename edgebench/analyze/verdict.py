@@ -20,9 +20,9 @@ LOOKS = (6, 8, 10, 13, 17, 22, 28)
 # Over all looks, of calling a candidate slower than the budget allows when it is not; and as much of calling one fine.
 ERROR_EACH_SIDE = 0.01
 # Launches of networks that use a machine in different ways are alike where they are neighbours: their log ratios correlate by
-# .52 in 60 launches of mobileone_s0 against mobilenetv2_100, and by -.04 in 840 of networks that are nearly the same
-# (reports/benchmarks/statistics.md). The mean of 6 to 28 such launches scatters 1.8 to 1.9 times as much as their own scatter
-# tells, as if they were independent.
+# .52 in the first 60 recorded launches of mobileone_s0 against mobilenetv2_100, by .41 in all 802, and by -.05 in 5258 of
+# networks that are nearly the same (reports/benchmarks/statistics.md). At .52 the mean of 6 to 28 launches scatters 1.8 to 1.9
+# times as much as their own scatter tells, as if they were independent.
 UNLIKE_WIDER = 1.8
 # Of the variance of a log ratio, as much is a level that wanders slowly: all launches of a check share it (same place).
 COMMON = 0.02
