@@ -32,6 +32,7 @@ from benchmarks.raw_rows import append_row, read_rows
 from edgebench.analyze.pairs import pair_launches
 from edgebench.analyze.ratios import LogRatio, ratio_of
 from edgebench.analyze.summary import iteration_times_ns
+from edgebench.cli.options import LEAST_PERCENTAGE, MOST_PERCENTAGE
 from edgebench.device.kernel import cpuinfo
 from edgebench.measure.store import RunStore
 
@@ -42,8 +43,8 @@ RECORD = CHECKOUT / "reports" / "benchmarks" / "checks.jsonl"
 MODEL = "mobileone_s0"
 # How much longer another network takes is the processor's: mobilenetv2_100 took 1.30 times as long on one, 1.54 on another.
 OTHERS = ("mobilenetv2_100", "ghostnet_100")
-# ``check`` takes no budget above this.
-LARGEST_BUDGET = 0.5
+# By how much its ratio lies above the budget.
+ABOVE_BUDGET = 1.01
 # How many checks of each case, and by how much its candidate is slower (None: by what it is).
 CASES = {"same": (150, 0.0), "plus3": (60, 0.03), "budget": (60, 0.03), "plus5": (60, 0.05), "different": (30, None)}
 BUDGET = 0.02
@@ -137,8 +138,7 @@ class Recorder:
         if case == "budget":
             candidate, budget = "plus3", self.sized(CASES["plus3"][1] or 0.0).ratio - 1.0
         elif case == "different":
-            candidate, ratio = self._other()
-            budget = _budget_below(ratio)
+            candidate, budget = self._other()
         path = self._folder / f"{candidate}.onnx"
         if not path.exists():
             save(with_layer(self._base, self.sized(CASES[candidate][1] or 0.0).inner), path)
@@ -155,15 +155,15 @@ class Recorder:
         print(f"{case}: {row['verdict']} {row['ratio'] or math.nan:.4f} x, {row['seconds']:.0f} s", file=sys.stderr)
 
     def _other(self) -> tuple[str, float]:
-        """The network that the case *different* compares with here, whose file is in the folder then, and its ratio."""
+        """The network that the case *different* compares with here, whose file is in the folder then, and the budget."""
         for model in OTHERS:
             file = self._folder / f"{model}.onnx"
             if not file.exists():
                 save(exported(model), file)
-            ratio = self._ratio_of(model)
-            if 0.0 < _budget_below(ratio) <= LARGEST_BUDGET:
-                return model, ratio
-        raise SystemExit(f"none of {OTHERS} takes 1.01 to 1.5 times as long as {MODEL} here: name a nearer one")
+            budget = self._ratio_of(model) / ABOVE_BUDGET - 1.0
+            if LEAST_PERCENTAGE <= budget <= MOST_PERCENTAGE:
+                return model, budget
+        raise SystemExit(f"none of {OTHERS} takes a little longer than {MODEL} here, for a budget that check takes")
 
     def _ratio_of(self, model: str) -> float:
         """How much longer another network takes on this processor: as recorded, or recorded now."""
@@ -197,11 +197,6 @@ class Recorder:
                 raise SystemExit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr[-2000:]}")
             [stored] = Path(runs).glob("*/run.json")
             yield done.returncode, json.loads(done.stdout), RunStore(stored.parent)
-
-
-def _budget_below(ratio: float) -> float:
-    """The budget that a true ratio exceeds by 1 %."""
-    return ratio / 1.01 - 1.0
 
 
 def told_by(store: RunStore) -> list[list[float]]:

@@ -48,25 +48,28 @@ class Duration(click.ParamType[float]):
         return seconds
 
 
+LEAST_PERCENTAGE, MOST_PERCENTAGE = 0.001, 0.5
+
+
 class Percentage(click.ParamType[float]):
     """``1%`` or ``0.01``, as a ratio."""
 
     name = "percentage"
 
-    def __init__(self, most: float = 0.5) -> None:
+    def __init__(self, most: float = MOST_PERCENTAGE) -> None:
         self._most = most
 
     def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """A ratio between 0.001 and the most."""
+        """A ratio between ``LEAST_PERCENTAGE`` and the most."""
         if isinstance(value, float):
             return value
         try:
             ratio = float(value[:-1]) / 100.0 if value.endswith("%") else float(value)
         except ValueError:
             self.fail(f"{value!r} is no percentage; write 1%", param, ctx)
-        if not 0.001 <= ratio <= self._most:
+        if not LEAST_PERCENTAGE <= ratio <= self._most:
             meant = "" if value.endswith("%") or ratio < 1 else f"; for {value} per cent write {value}%"
-            self.fail(f"{value} is outside 0.1% to {self._most:.0%}{meant}", param, ctx)
+            self.fail(f"{value} is outside {LEAST_PERCENTAGE:.1%} to {self._most:.0%}{meant}", param, ctx)
         return ratio
 
 
