@@ -13,12 +13,12 @@ from edgebench.files import state_root
 from edgebench.measure.clock import SystemClock
 from edgebench.measure.gate import Gate
 from edgebench.measure.launching import Surroundings
+from edgebench.measure.limits import limits_of
 from edgebench.measure.opening import open_bench
 from edgebench.measure.prepare import Bench, Prepared, Request, prepare
 from edgebench.measure.probe import canary_probe
 from edgebench.measure.reference import establish, reference_path
 from edgebench.measure.store import RunStore
-from edgebench.measure.validity import limits_of
 from edgebench.records import GateLimits, RunPolicy, RunRecord, Schedule, Series
 from edgebench.runtime.base import Launcher
 

@@ -43,8 +43,9 @@ from edgebench.analyze.summary import launch_median_ms
 from edgebench.analyze.sustained import BURST_S, THROTTLED_BY, sustained_of
 from edgebench.files import write_atomic
 from edgebench.measure.launching import Subject, launch
+from edgebench.measure.limits import DEFAULT_LIMITS
 from edgebench.measure.session import SUSTAINED_ITERATIONS_MAX
-from edgebench.measure.validity import DEFAULT_LIMITS, contended
+from edgebench.measure.validity import contended
 from edgebench.records import CanaryRow, IterationsRow, Schedule, Trace
 from tests.virtual_phone import live
 from tests.virtual_phone.live import LogRow

@@ -14,7 +14,8 @@ from statistics import median
 import msgspec
 
 from benchmarks.simulated_phone import CORE
-from edgebench.measure.validity import DEFAULT_LIMITS, Judgement, Limits, judge, judge_conditions
+from edgebench.measure.limits import DEFAULT_LIMITS, Limits
+from edgebench.measure.validity import Judgement, judge, judge_conditions
 from edgebench.records import CanaryReference, CanaryRow, DeviceState, Plan, TelemetryRow, ThermalState, Trace
 from edgebench.records.base import Record
 from edgebench.records.trace import TraceRow

@@ -27,7 +27,8 @@ from benchmarks.throttling_figures import (
     rows_of,
 )
 from edgebench.analyze.statistics import quantile
-from edgebench.measure.validity import DEFAULT_LIMITS, canary_ratios
+from edgebench.measure.limits import DEFAULT_LIMITS
+from edgebench.measure.validity import canary_ratios
 from edgebench.records import TelemetryRow
 
 RAISED, UNRAISED, FAR_RAISED = 0.03, 0.01, 0.08

@@ -31,6 +31,8 @@ std::vector<int64_t> blocks(void (*canary)(int, int64_t*), int count) {
     return ns;
 }
 
+int64_t sum(const std::vector<int64_t>& ns) { return std::accumulate(ns.begin(), ns.end(), int64_t{0}); }
+
 }  // namespace
 
 Canaries::Canaries() { edgebench_canary_prepare(); }
@@ -53,14 +55,18 @@ Json Canaries::read(const char* when, int64_t settle_ns) const {
     const auto memory = blocks(edgebench_canary_memory, kMemoryBlocks);
     std::nth_element(throughput.begin(), throughput.begin() + kThroughputBlocks / 2, throughput.end());
     const int64_t clock_ns = *std::min_element(clock.begin(), clock.end());
+    const int64_t throughput_ns = throughput[kThroughputBlocks / 2];
+    const auto uninterrupted_ns = static_cast<double>(clock_ns * kClockBlocks + throughput_ns * kThroughputBlocks);
+    const auto computed_ns = static_cast<double>(sum(clock) + sum(throughput));
     const int64_t cycles = edgebench_canary_clock_cycles();
     return {
         {"when", when},
         {"settle_ns", settle_ns},
         {"clock_ns", clock_ns},
         {"clock_ghz", cycles > 0 ? Json(static_cast<double>(cycles) / static_cast<double>(clock_ns)) : Json(nullptr)},
-        {"throughput_ns", throughput[kThroughputBlocks / 2]},
-        {"memory_ns", std::accumulate(memory.begin(), memory.end(), int64_t{0}) / kMemoryBlocks},
+        {"throughput_ns", throughput_ns},
+        {"memory_ns", sum(memory) / kMemoryBlocks},
+        {"interrupted_share", std::max(1.0 - uninterrupted_ns / computed_ns, 0.0)},
     };
 }
 

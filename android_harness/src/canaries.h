@@ -14,7 +14,7 @@ class Canaries {
 
     // Spins until the clock's blocks stop getting faster, at most limit_ms; returns the ns it took.
     int64_t settle(int64_t limit_ms) const;
-    // The fields of a canaries row. Source of the choices (minimum, median, mean): edgebench/agent/canary.py.
+    // The fields of a canaries row. Source of the choices (minimum, median, mean, share): edgebench/agent/canary.py.
     Json read(const char* when, int64_t settle_ns) const;
     int64_t memory_bytes() const;
 };

@@ -29,7 +29,7 @@ from edgebench.records.explain import Cause, Mechanism, MechanismName
 NAMED_LEAST, NAMED_ERRORS = 0.03, 4.0
 # What its own evidence proves is named where the latency lies as many standard errors on that side.
 BORNE_OUT_ERRORS = 2.0
-# A canary that moved less than this tells of no contention: undisturbed ones differ by as much (measure.validity.Limits).
+# A canary that moved less than this tells of no contention: undisturbed ones differ by as much (measure.limits.Limits).
 CONTENTION_LEAST = {"throughput": 0.035, "memory": 0.15, "off the core": 0.01}
 # Two runs of the same code differ by less in the instructions of an iteration.
 OTHER_INSTRUCTIONS = 0.01

@@ -9,8 +9,9 @@ from statistics import linear_regression
 from edgebench.errors import LaunchFailed
 from edgebench.events import Emit, Waiting
 from edgebench.measure.clock import Clock
+from edgebench.measure.limits import DEFAULT_LIMITS, Limits
 from edgebench.measure.probe import Probe
-from edgebench.measure.validity import DEFAULT_LIMITS, Limits, canary_ratios, throttling
+from edgebench.measure.validity import canary_ratios, throttling
 from edgebench.records import CanaryReference, CanaryRow, GateLimits, ThermalState, Trace
 
 # Between two looks at the device while waiting. Longer than a probe (~0.2 s), so that probing does not heat it.

@@ -14,16 +14,9 @@ from edgebench.errors import LaunchFailed
 from edgebench.events import Emit
 from edgebench.measure.clock import Clock
 from edgebench.measure.gate import Gate, GateOutcome, Thermometer
+from edgebench.measure.limits import DEFAULT_LIMITS, Limits
 from edgebench.measure.store import RunStore
-from edgebench.measure.validity import (
-    DEFAULT_LIMITS,
-    Judgement,
-    Limits,
-    judge,
-    judge_conditions,
-    judge_held,
-    judge_profile,
-)
+from edgebench.measure.validity import Judgement, judge, judge_conditions, judge_held, judge_profile
 from edgebench.records import (
     Artifact,
     CanaryReference,

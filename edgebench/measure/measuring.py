@@ -17,13 +17,13 @@ from edgebench.files import state_root
 from edgebench.measure.clock import Clock, SystemClock
 from edgebench.measure.gate import Gate
 from edgebench.measure.launching import Subject, Surroundings
+from edgebench.measure.limits import limits_of
 from edgebench.measure.pairing import Comparison, pairs_of
 from edgebench.measure.prepare import Bench, Prepared, Request, prepare, reopen
 from edgebench.measure.probe import Probe, canary_probe
 from edgebench.measure.reference import establish, reference_path
 from edgebench.measure.session import Session
 from edgebench.measure.store import RunStore, new_run_id
-from edgebench.measure.validity import limits_of
 from edgebench.records import CanaryReference, RunPolicy, RunRecord, Schedule, Series, TargetSpec
 
 

@@ -56,6 +56,9 @@ class CanaryRow(Record, frozen=True, kw_only=True, tag_field="type", tag="canari
     cores take (Golden Cove and later too, which fold constants but no registers). It is wrong on Pentium 4, which took
     half a cycle, may be on NVIDIA's Denver and Carmel (Jetson TX2, Xavier), which translate code, and means nothing under an
     emulator.
+
+    ``interrupted_share`` is the share of the clock's and the throughput canary's time that their least and middle blocks do not
+    explain: the core was taken away for milliseconds, or changed its speed. None in traces of before it was told.
     """
 
     when: Literal["before", "between", "after"]
@@ -65,6 +68,7 @@ class CanaryRow(Record, frozen=True, kw_only=True, tag_field="type", tag="canari
     throughput_ns: int
     memory_ns: int
     clock_ghz: float | None = None
+    interrupted_share: float | None = None
 
 
 class WarmupRow(Record, frozen=True, kw_only=True, tag_field="type", tag="warmup"):

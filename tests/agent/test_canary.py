@@ -71,6 +71,15 @@ def test_the_clock_is_a_minimum_the_throughput_a_median_and_the_memory_a_mean(mo
     assert reading["clock_ghz"] is None
 
 
+def test_a_core_that_is_taken_away_between_blocks_is_told_as_a_share_of_their_time(monkeypatch):
+    undisturbed = [10] * 14 + [1] * 9
+    assert scripted(undisturbed, [0], monkeypatch).read("between")["interrupted_share"] == 0.0
+    stalled_twice = [10, 50, 10, 10, 10, 10, 10] + [10, 10, 10, 10, 30, 10, 10] + [1] * 9
+    reading = scripted(stalled_twice, [0], monkeypatch).read("between")
+    assert reading["interrupted_share"] == pytest.approx(60 / 200)
+    assert (reading["clock_ns"], reading["throughput_ns"]) == (10, 10)
+
+
 def test_the_clock_is_told_in_ghz_by_the_library_and_not_by_numpy(canaries):
     row = CanaryRow(t_ns=0, **canaries.read("between"))
     if canaries.source == "numpy" or platform.machine() not in CHAINS:

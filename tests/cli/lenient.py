@@ -12,7 +12,8 @@ from functools import partial
 from edgebench.cli import main
 from edgebench.cli import measuring as cli_measuring
 from edgebench.measure import launching
-from edgebench.measure.validity import Limits, judge, judge_held
+from edgebench.measure.limits import Limits
+from edgebench.measure.validity import judge, judge_held
 from edgebench.records import Schedule
 
 if __name__ == "__main__":

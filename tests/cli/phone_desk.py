@@ -27,7 +27,8 @@ from edgebench.cli import app
 from edgebench.cli import measuring as cli_measuring
 from edgebench.files import sha256_bytes
 from edgebench.measure import launching, reference
-from edgebench.measure.validity import Limits, judge, judge_held
+from edgebench.measure.limits import Limits
+from edgebench.measure.validity import judge, judge_held
 from edgebench.records import RunRecord, Schedule
 from edgebench.records.codec import decode
 from tests.virtual_phone.faults import Faults

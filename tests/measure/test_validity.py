@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from edgebench.measure.validity import Judgement, judge, judge_conditions, judge_held, limits_of
+from edgebench.measure.limits import limits_of
+from edgebench.measure.validity import Judgement, judge, judge_conditions, judge_held
 from edgebench.records import DeviceState, ErrorRow, LoadRow, MonitorRow, Plan, SensorsRow, ThermalState, Trace
 from tests.measure.fakes import FACTS, REFERENCE
 from tests.measure.traces import canaries, telemetry, trace
@@ -33,6 +34,8 @@ def test_latency_alone_never_lowers_the_verdict() -> None:
         ({"canary": canaries(throughput=1.2)}, "SUSPECT", "throughput canary 1.20x"),
         ({"canary": canaries(throughput=1.6)}, "INVALID", "throughput canary 1.60x"),
         ({"canary": canaries(memory=1.8)}, "SUSPECT", "memory canary 1.80x"),
+        ({"canary": canaries(interrupted=0.08)}, "SUSPECT", "interruptions of the canaries 8.0%"),
+        ({"canary": canaries(interrupted=0.3)}, "INVALID", "interruptions of the canaries 30.0%"),
         ({"allowed": (0, 1)}, "INVALID", "pinned to cores 0,1, asked for 1"),
         ({"cores": (0,)}, "INVALID", "ran on cores 0, asked for 1"),
         ({"settled": False}, "SUSPECT", "had not settled"),

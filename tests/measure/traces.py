@@ -22,7 +22,13 @@ from edgebench.records import (
 MS = 1_000_000
 
 
-def canaries(clock: float = 1.0, throughput: float = 1.0, memory: float = 1.0, when: str = "before") -> CanaryRow:
+def canaries(
+    clock: float = 1.0,
+    throughput: float = 1.0,
+    memory: float = 1.0,
+    when: str = "before",
+    interrupted: float | None = 0.0,
+) -> CanaryRow:
     """Canaries as ratios to REFERENCE."""
     return CanaryRow(
         when=when,
@@ -31,6 +37,7 @@ def canaries(clock: float = 1.0, throughput: float = 1.0, memory: float = 1.0, w
         clock_ns=round(10 * MS * clock),
         throughput_ns=round(10 * MS * throughput),
         memory_ns=round(10 * MS * memory),
+        interrupted_share=interrupted,
     )
 
 

@@ -71,7 +71,14 @@ TRACE = r.Trace(
             computed_on="accelerator",
         ),
         r.CanaryRow(
-            when="before", t_ns=3_000, settle_ns=10, clock_ns=11, throughput_ns=12, memory_ns=13, clock_ghz=2.5
+            when="before",
+            t_ns=3_000,
+            settle_ns=10,
+            clock_ns=11,
+            throughput_ns=12,
+            memory_ns=13,
+            clock_ghz=2.5,
+            interrupted_share=0.5,
         ),
         r.WarmupRow(artifact=0, t_ns=4_000, iterations_ns=(9, 7, 6), settled=True),
         r.IterationsRow(artifact=0, t_ns=5_000, stages={"net": (6, 5, 6)}, cores=(0, 0, 0), dropped=2),
