@@ -21,6 +21,8 @@ class Limits:
     The clock's suspect limit lies just above its quantile, and the invalid one below the smallest step by which any phone or
     board throttles whose frequencies are known (5 to 20 %): one step is a launch on another device, and a median that may be
     off by 5 % is worth nothing where runs shall agree within 3 % (benchmarks.phone_premise).
+    Interruptions are a launch's mean, read off 77 quiet launches of an AMD core (2026-11-28, the time that the blocks lose on
+    their own): 0.7 % at the median, 1.4 % at 95 %, 2.0 % at most; one stall of 4 ms among four readings (35 ms each) is 2.8 %.
     ``contended_suspect`` is a share of the canaries of a launch that holds the load, and judgement: undisturbed launches have
     a throughput that stands out in 1 % of them.
     Frequency, temperature and steal read nothing on that machine: theirs are judgement, to be measured on phones. The rise
