@@ -8,14 +8,16 @@ clock, by which all work takes longer evenly, and a cgroup quota, which takes th
     marked     of the launches raised by 3 % or more, at least 95 %
     not        of those raised by less than 1 %, at most 5 %
     blind      of those raised by 8 % or more, with thermal status stuck at 0 and no readable zone, at least 90 %
+    alone      of those raised by 8 % or more, by the three canaries and nothing else, at least 90 %
 
     python -m benchmarks.phone_throttling                  # about 40 minutes; needs root
     python -m benchmarks.phone_throttling --report         # only prints
 
-Goes on where the recording stands. The network takes 40 ms an iteration: a kernel of 250 Hz looks at a quota every 4 ms and
-takes away as much at a time, which moves the median of a small network only where every other iteration is hit. It stays in
-the core's cache (``resident``), as this machine's neighbours move what streams from memory by more than the faults do. How it
-is with the kernel's usual period of 100 ms and a small network is recorded apart, as a remark.
+Goes on where the recording stands; each block of launches begins on a core that this machine's neighbours leave alone. The
+network takes 40 ms an iteration: a kernel of 250 Hz looks at a quota every 4 ms and takes away as much at a time, which moves
+the median of a small network only where every other iteration is hit. It stays in the core's cache (``resident``), as this
+machine's neighbours move what streams from memory by more than the faults do. How it is with the kernel's usual period of
+100 ms and a small network is recorded apart, as a remark.
 """
 
 from __future__ import annotations
@@ -30,8 +32,9 @@ from statistics import median
 
 import msgspec
 
+from benchmarks.quiet_core import QuietCore
 from benchmarks.resident import RECURRENT_INPUT_SIZE
-from benchmarks.simulated_phone import SimulatedPhone, simulated_pair
+from benchmarks.simulated_phone import CORE, SimulatedPhone, simulated_pair
 from benchmarks.throttling_cases import RATE, Drawn, Fault, afflict, draw, thermal_of
 from benchmarks.throttling_figures import REMARK_BLOCK, LaunchRow, Truth, cases_of, rows_of
 from benchmarks.throttling_report import report
@@ -99,13 +102,14 @@ class Prompted:
 
 def measure(path: Path, target: int) -> None:
     """Appends a row a launch; whole blocks, each with a parameter set of its own."""
-    rows = rows_of(path)
+    rows, core = rows_of(path), QuietCore(CORE)
     block = max((row.block for row in rows if row.block < REMARK_BLOCK), default=-1) + 1
     while (short := _short_of(rows, target)) and block < BLOCKS_MOST:
         order = random.Random(block)  # noqa: S311 - an order that can be repeated
         thermal = thermal_of(order, block)
         faults: list[Fault] = [short[place % len(short)] for place in range(BLOCK)]
         order.shuffle(faults)
+        core.wait()
         measure_block(path, block, thermal, MODEL, SCHEDULE, [draw(order, fault) for fault in faults])
         rows, block = rows_of(path), block + 1
     if not any(row.block == REMARK_BLOCK for row in rows):
@@ -114,6 +118,7 @@ def measure(path: Path, target: int) -> None:
         cases = [Drawn("quota", "held", level, 0.0, blind=True) for level in levels]
         order.shuffle(cases)
         thermal = thermal_of(order, 0)
+        core.wait()
         measure_block(path, REMARK_BLOCK, thermal, SMALL_MODEL, SMALL_SCHEDULE, cases)
 
 

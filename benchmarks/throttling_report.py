@@ -88,6 +88,7 @@ def _held(cases: Sequence[Case]) -> bool:
         and marked(between(cases, RAISED)).at_least(BARS["raised"])
         and marked(between(cases, -1.0, UNRAISED)).at_most(BARS["unraised"])
         and marked(blind).at_least(BARS["blind"])
+        and marked(between(cases, FAR_RAISED), judged_by_canaries).at_least(BARS["blind"])
     )
 
 
@@ -97,6 +98,7 @@ def _figures(cases: Sequence[Case]) -> list[str]:
     untouched = [case for case in unraised if case.touched < UNTOUCHED]
     touched = [case for case in unraised if case.touched >= UNTOUCHED]
     by_chance = [case for case in raised if case.touched < UNTOUCHED]
+    alone = "raised by 8 % or more, canaries alone (no CPU time either)"
     table = [
         ("raised by 3 % or more", f"at least {BARS['raised']:.0%}", marked(raised)),
         ("raised by less than 1 %", f"at most {BARS['unraised']:.0%}", marked(unraised)),
@@ -110,7 +112,7 @@ def _figures(cases: Sequence[Case]) -> list[str]:
         ("raised by 3 % or more, idle probes' reference", "", marked(raised, judged_by_probes)),
         ("raised by less than 1 %, idle probes' reference", "", marked(unraised, judged_by_probes)),
         ("raised by 8 % or more, without status, temperature, frequency", "", marked(far, judged_blind)),
-        ("raised by 8 % or more, canaries alone (no CPU time either)", "", marked(far, judged_by_canaries)),
+        (alone, f"at least {BARS['blind']:.0%}", marked(far, judged_by_canaries)),
         ("raised by 3 % or more, canaries alone", "", marked(raised, judged_by_canaries)),
     ]
     return [f"{len(cases)} launches (bar: {LAUNCHES}).", "", _table(table, ("launches", "bar", "marked"))]

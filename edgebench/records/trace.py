@@ -58,7 +58,8 @@ class CanaryRow(Record, frozen=True, kw_only=True, tag_field="type", tag="canari
     emulator.
 
     ``interrupted_share`` is the share of the clock's and the throughput canary's time that their least and middle blocks do not
-    explain: the core was taken away for milliseconds, or changed its speed. None in traces of before it was told.
+    explain: the core was taken away for milliseconds, or changed its speed. None of numpy's canaries, whose blocks differ by
+    themselves, and in traces of before it was told.
     """
 
     when: Literal["before", "between", "after"]

@@ -80,6 +80,11 @@ def test_a_core_that_is_taken_away_between_blocks_is_told_as_a_share_of_their_ti
     assert (reading["clock_ns"], reading["throughput_ns"]) == (10, 10)
 
 
+def test_interruptions_are_told_by_the_library_and_not_by_numpy_whose_blocks_differ_by_themselves(canaries):
+    share = canaries.read("between")["interrupted_share"]
+    assert share is None if canaries.source == "numpy" else 0.0 <= share < 1.0
+
+
 def test_the_clock_is_told_in_ghz_by_the_library_and_not_by_numpy(canaries):
     row = CanaryRow(t_ns=0, **canaries.read("between"))
     if canaries.source == "numpy" or platform.machine() not in CHAINS:
