@@ -13,7 +13,7 @@ clock, by which all work takes longer evenly, and a cgroup quota, which takes th
     python -m benchmarks.phone_throttling                  # about 40 minutes; needs root
     python -m benchmarks.phone_throttling --report         # only prints
 
-Goes on where the recording stands; each block of launches begins on a core that this machine's neighbours leave alone. The
+Goes on where the recording stands; each launch of the twin begins on a core that this machine's neighbours leave alone. The
 network takes 40 ms an iteration: a kernel of 250 Hz looks at a quota every 4 ms and takes away as much at a time, which moves
 the median of a small network only where every other iteration is hit. It stays in the core's cache (``resident``), as this
 machine's neighbours move what streams from memory by more than the faults do. How it is with the kernel's usual period of
@@ -68,6 +68,8 @@ BLOCK = 24
 # Launches of a fault whose twins are VALID and agree. A machine that never is quiet must not be measured for ever.
 TARGET = 200
 BLOCKS_MOST = 40
+# 0.8 s before each launch of the twin.
+QUIET_LOOPS = 100
 # The kernel's usual period, at shares from a little below one down to where a small network's median still is unmoved.
 REMARK_PERIOD_US = 100_000
 REMARK_LEVELS = (1, 3, 5, 10, 16, 16)
@@ -102,15 +104,14 @@ class Prompted:
 
 def measure(path: Path, target: int) -> None:
     """Appends a row a launch; whole blocks, each with a parameter set of its own."""
-    rows, core = rows_of(path), QuietCore(CORE)
+    rows, core = rows_of(path), QuietCore(CORE, QUIET_LOOPS)
     block = max((row.block for row in rows if row.block < REMARK_BLOCK), default=-1) + 1
     while (short := _short_of(rows, target)) and block < BLOCKS_MOST:
         order = random.Random(block)  # noqa: S311 - an order that can be repeated
         thermal = thermal_of(order, block)
         faults: list[Fault] = [short[place % len(short)] for place in range(BLOCK)]
         order.shuffle(faults)
-        core.wait()
-        measure_block(path, block, thermal, MODEL, SCHEDULE, [draw(order, fault) for fault in faults])
+        measure_block(path, block, core, thermal, MODEL, SCHEDULE, [draw(order, fault) for fault in faults])
         rows, block = rows_of(path), block + 1
     if not any(row.block == REMARK_BLOCK for row in rows):
         order = random.Random(REMARK_BLOCK)  # noqa: S311 - as above
@@ -118,8 +119,7 @@ def measure(path: Path, target: int) -> None:
         cases = [Drawn("quota", "held", level, 0.0, blind=True) for level in levels]
         order.shuffle(cases)
         thermal = thermal_of(order, 0)
-        core.wait()
-        measure_block(path, REMARK_BLOCK, thermal, SMALL_MODEL, SMALL_SCHEDULE, cases)
+        measure_block(path, REMARK_BLOCK, core, thermal, SMALL_MODEL, SMALL_SCHEDULE, cases)
 
 
 def _short_of(rows: Sequence[LaunchRow], target: int) -> list[Fault]:
@@ -132,6 +132,7 @@ def _short_of(rows: Sequence[LaunchRow], target: int) -> list[Fault]:
 def measure_block(
     path: Path,
     block: int,
+    core: QuietCore,
     thermal: ThermalParameters,
     model: tuple[str, int],
     schedule: Schedule,
@@ -151,6 +152,7 @@ def measure_block(
         for index in range(2 * len(cases) + 1):
             row = LaunchRow(block=block, index=index, thermal_set=thermal.name, held_out=thermal.held_out)
             if index % 2 == 0:
+                core.wait()
                 pair.twin.phone.reset()
                 pair.twin.phone.set(level=0)
                 row = launched_row(pair.twin, subject, schedule, row, lambda: None)

@@ -9,21 +9,22 @@ from __future__ import annotations
 import os
 import time
 
-# About 8 ms each on a core of 3 GHz, 3 s in all.
-_STEPS, _LOOPS = 300_000, 400
+# About 8 ms each on a core of 3 GHz.
+_STEPS = 300_000
 # A loop beside a busy neighbour takes 1.4 to 1.7 times as long; left alone some 5 to 20 % stand out by this much.
 _SLOW, _SLOW_MOST = 1.25, 0.2
 
 
 class QuietCore:
-    """One core, and the fastest loop that was ever seen on it."""
+    """One core, and the fastest loop that was ever seen on it; a look takes so many ``loops``."""
 
-    def __init__(self, core: int) -> None:
+    def __init__(self, core: int, loops: int = 400) -> None:
         self._core = core
+        self._loops = loops
         self._fastest_s = float("inf")
 
     def wait(self, at_most_s: float = 3600.0) -> float:
-        """Seconds until it was quiet for some three. Raises SystemExit where it never was: a recording goes on another time."""
+        """Seconds until it was quiet for a look. Raises SystemExit where it never was: a recording goes on another time."""
         began_s = time.monotonic()
         before = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {self._core})
@@ -38,9 +39,9 @@ class QuietCore:
         return time.monotonic() - began_s
 
     def _quiet(self) -> bool:
-        times_s = [_loop_s() for _ in range(_LOOPS)]
+        times_s = [_loop_s() for _ in range(self._loops)]
         self._fastest_s = min(self._fastest_s, *times_s)
-        return sum(each > _SLOW * self._fastest_s for each in times_s) <= _SLOW_MOST * _LOOPS
+        return sum(each > _SLOW * self._fastest_s for each in times_s) <= _SLOW_MOST * self._loops
 
 
 def _loop_s() -> float:
