@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.phone_desk import ONCE, Desk, Edgebench, desk, started, the_record
+from tests.cli.phone_desk import ONCE, Desk, Edgebench, desk, records, started, the_record
 from tests.virtual_phone.profiles import PIXEL_8_PRO
 
 COOL = """
@@ -70,6 +70,27 @@ def test_a_launch_that_was_throttled_is_invalid_kept_and_replaced_after_cooling(
     assert throttled.validity == "INVALID" and any("time off the CPU" in reason for reason in throttled.reasons), err
     assert throttled.trace is not None and not throttled.used, "kept, and not counted"
     assert replacement.gate_wait_ms > 0 and replacement.gate == "passed"
+
+
+def test_a_check_on_a_phone_that_throttles_all_the_time_is_inconclusive_and_says_why(
+    pixel: Desk, tmp_path: Path
+) -> None:
+    pixel.phone.set(mode="quota", level=4, skin_c=27.0)
+    # Other bytes, the same network.
+    (pixel.folder / "renamed.param").write_text((pixel.folder / "net.param").read_text() + "\n")
+    (pixel.folder / "renamed.bin").write_bytes((pixel.folder / "net.bin").read_bytes())
+    nets = ("--baseline", "net.param", "--candidate", "renamed.param")
+    flags = ("--target", "cool.yaml", "--runs-dir", str(tmp_path), "--max-time", "60s", "--json")
+    process = started(pixel.folder, "check", *nets, *flags, module="edgebench")
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 4, err
+    check = json.loads(out)["checks"][0]["check"]
+    assert (check["verdict"], check["launches"]) == ("inconclusive", 0), check
+    assert check["reasons"][0] == "0 launches told a ratio, a verdict takes 6"
+    for doubt in ("time off the CPU", "interruptions of the canaries"):
+        assert any(reason.startswith(doubt) for reason in check["reasons"]), check["reasons"]
+    [run] = records(tmp_path)
+    assert {launch.validity for launch in run.pairs[0].launches} == {"INVALID"}, "kept, and not counted"
 
 
 def test_a_phone_of_another_processor_is_measured_by_its_own_harness(
