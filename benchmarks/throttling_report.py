@@ -32,7 +32,7 @@ from edgebench.measure.validity import canary_ratios
 from edgebench.records import TelemetryRow
 
 RAISED, UNRAISED, FAR_RAISED = 0.03, 0.01, 0.08
-BARS = {"raised": 0.95, "unraised": 0.05, "blind": 0.90}
+BARS = {"raised": 0.95, "unraised": 0.05, "blind": 0.90, "alone": 0.90}
 LAUNCHES = 200
 # The fault took no more than this of an untouched launch.
 UNTOUCHED = 0.01
@@ -82,13 +82,13 @@ def _introduction(rows: Sequence[LaunchRow], every: Sequence[Case], usable: Sequ
 
 
 def _held(cases: Sequence[Case]) -> bool:
-    blind = [case for case in between(cases, FAR_RAISED) if case.row.blind]
+    far = between(cases, FAR_RAISED)
     return (
         len(cases) >= LAUNCHES
         and marked(between(cases, RAISED)).at_least(BARS["raised"])
         and marked(between(cases, -1.0, UNRAISED)).at_most(BARS["unraised"])
-        and marked(blind).at_least(BARS["blind"])
-        and marked(between(cases, FAR_RAISED), judged_by_canaries).at_least(BARS["blind"])
+        and marked([case for case in far if case.row.blind]).at_least(BARS["blind"])
+        and marked(far, judged_by_canaries).at_least(BARS["alone"])
     )
 
 
@@ -98,7 +98,6 @@ def _figures(cases: Sequence[Case]) -> list[str]:
     untouched = [case for case in unraised if case.touched < UNTOUCHED]
     touched = [case for case in unraised if case.touched >= UNTOUCHED]
     by_chance = [case for case in raised if case.touched < UNTOUCHED]
-    alone = "raised by 8 % or more, canaries alone (no CPU time either)"
     table = [
         ("raised by 3 % or more", f"at least {BARS['raised']:.0%}", marked(raised)),
         ("raised by less than 1 %", f"at most {BARS['unraised']:.0%}", marked(unraised)),
@@ -112,7 +111,11 @@ def _figures(cases: Sequence[Case]) -> list[str]:
         ("raised by 3 % or more, idle probes' reference", "", marked(raised, judged_by_probes)),
         ("raised by less than 1 %, idle probes' reference", "", marked(unraised, judged_by_probes)),
         ("raised by 8 % or more, without status, temperature, frequency", "", marked(far, judged_blind)),
-        (alone, f"at least {BARS['blind']:.0%}", marked(far, judged_by_canaries)),
+        (
+            "raised by 8 % or more, canaries alone, no CPU time",
+            f"at least {BARS['alone']:.0%}",
+            marked(far, judged_by_canaries),
+        ),
         ("raised by 3 % or more, canaries alone", "", marked(raised, judged_by_canaries)),
     ]
     return [f"{len(cases)} launches (bar: {LAUNCHES}).", "", _table(table, ("launches", "bar", "marked"))]
