@@ -14,7 +14,6 @@ from edgebench.records import (
     HeaderRow,
     IterationsRow,
     LaunchRecord,
-    LoadRow,
     MonitorRow,
     RunRecord,
     Series,
@@ -73,7 +72,7 @@ def conditions_of(record: RunRecord, series: Series, traces: Mapping[int, Trace]
         raise ValueError(f"no launch of {series.label} timed anything")
     mine = [traces[launch.index] for launch in used]
     medians = [launch_median_ms(trace) for trace in mine]
-    accelerated = any(_accelerated(trace) for trace in mine)
+    accelerated = any(trace.accelerated for trace in mine)
     on_cores = [] if accelerated else mine
 
     def counted(of: Callable[[IterationsRow], int | None], each: Callable[[IterationsRow], int | None]) -> Level | None:
@@ -161,7 +160,7 @@ def _counted(
     rows = trace.of(IterationsRow)
     counts, others = [of(row) for row in rows], [each(row) for row in rows]
     # While an accelerator computes, the processor only waits for it.
-    if not rows or not all(counts) or not all(others) or _accelerated(trace):
+    if not rows or not all(counts) or not all(others) or trace.accelerated:
         return None
     return math.log(sum(it or 0 for it in counts) / sum(it or 0 for it in others))
 
@@ -170,12 +169,8 @@ def _iterations(row: IterationsRow) -> int:
     return row.dropped + len(next(iter(row.stages.values()), ()))
 
 
-def _accelerated(trace: Trace) -> bool:
-    return any(load.computed_on == "accelerator" for load in trace.of(LoadRow))
-
-
 def _off_cpu(trace: Trace) -> float | None:
-    share = None if _accelerated(trace) else off_cpu_share(trace)
+    share = None if trace.accelerated else off_cpu_share(trace)
     return None if share is None or share >= 1.0 else max(-math.log(1.0 - share), 0.0)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean, median
 
-from edgebench.records import IterationsRow, Sustained, TelemetryRow, Trace
+from edgebench.records import CanaryRow, IterationsRow, Sustained, TelemetryRow, Trace
 
 # One point a second, and no more of them than anyone looks at.
 POINTS_MAX = 1200
@@ -18,6 +18,8 @@ MINUTE_S = 60.0
 # Slower than the burst by this much, for half of 4 s and for 4 of 10, is throttled: less is scatter, or a second that something
 # disturbed. A governor that goes up and down every few seconds throttles, too.
 THROTTLED_BY, THROTTLED_FOR = 0.03, ((4.0, 0.5), (10.0, 0.4))
+# A clock that explains less of the rise, in logarithms, did not throttle it.
+CLOCK_LEAST = 0.5
 # It is at rest from where the two halves of what is left differ by no more, for at least this part of the time.
 LEVEL, REST_LEAST = 0.02, 0.2
 # A segment has at least so many points, and costs as much as the Bayesian information criterion says (Yao 1988).
@@ -41,6 +43,7 @@ def sustained_of(trace: Trace) -> Sustained:
         median(ns for at_ns, ns in times if at_ns - start_ns < first_s * 1e9) / 1e6 for first_s in (BURST_S, MINUTE_S)
     )
     throttled = throttled_from(levels_ms, burst_ms, step_s)
+    throttled_after_s = seconds[throttled] - step_s / 2.0 if throttled is not None else None
     rest = steady_from(levels_ms, throttled or 0)
     steady_ms = math.exp(fmean(math.log(ms) for ms in levels_ms[rest or 0 :])) if rest is not None else None
     return Sustained(
@@ -49,11 +52,33 @@ def sustained_of(trace: Trace) -> Sustained:
         first_minute_ms=minute_ms if duration_s > MINUTE_S else None,
         steady_ms=steady_ms,
         steady_from_s=seconds[rest] - step_s / 2.0 if rest is not None else None,
-        throttled_after_s=seconds[throttled] - step_s / 2.0 if throttled is not None else None,
+        throttled_after_s=throttled_after_s,
+        clock_slower=None if throttled_after_s is None else _clock_slower(trace, start_ns, throttled_after_s),
         seconds=tuple(seconds),
         levels_ms=tuple(levels_ms),
         hottest_c=tuple(_hottest_c(trace, start_ns, seconds, step_s)),
     )
+
+
+def not_the_clock(held: Sustained) -> str | None:
+    """Why no lower clock slowed it down, where the canary tells so; None where one may have, or nothing did."""
+    if held.throttled_after_s is None or held.clock_slower is None:
+        return None
+    late = [ms for second, ms in zip(held.seconds, held.levels_ms, strict=True) if second > held.throttled_after_s]
+    rose = math.exp(fmean(math.log(ms) for ms in late)) / held.burst_ms
+    if math.log(held.clock_slower) >= CLOCK_LEAST * math.log(rose):
+        return None
+    return (
+        f"from {held.throttled_after_s:.0f} s on latency was {rose:.2f} x its first seconds', the clock canary"
+        f" {held.clock_slower:.2f} x: something else than the clock slowed it, such as other work"
+    )
+
+
+def _clock_slower(trace: Trace, start_ns: int, since_s: float) -> float | None:
+    rows = [((row.t_ns - start_ns) / 1e9, row.clock_ns) for row in trace.of(CanaryRow)]
+    burst = [ns for at_s, ns in rows if at_s < min(BURST_S, since_s)]
+    late = [ns for at_s, ns in rows if at_s >= since_s]
+    return fmean(late) / fmean(burst) if burst and late and not trace.accelerated else None
 
 
 def _iterations(trace: Trace) -> list[tuple[int, int]]:

@@ -99,7 +99,7 @@ def judge_held(
     if not trace.complete:
         return _incomplete(trace)
     # While an accelerator computes, the cores only wait.
-    found = [*_placement(trace, plan), *(() if _accelerated(trace) else _contention(trace, reference, limits))]
+    found = [*_placement(trace, plan), *(() if trace.accelerated else _contention(trace, reference, limits))]
     found += [*_others(trace, plan, limits), *_own_cost(trace, limits), *_suspend(trace, limits)]
     return Judgement("SUSPECT" if found else "VALID", tuple(reason for _, reason in found))
 
@@ -228,7 +228,7 @@ def _others(trace: Trace, plan: Plan, limits: Limits) -> Iterator[Finding]:
     if others is not None:
         yield from _share("other processes on these cores", others, limits.others_suspect, limits.others_invalid)
     # While an accelerator computes, this process only waits.
-    off_cpu = off_cpu_share(trace) if plan.threads == 1 and not _accelerated(trace) else None
+    off_cpu = off_cpu_share(trace) if plan.threads == 1 and not trace.accelerated else None
     if off_cpu is not None:
         yield from _share("time off the CPU", off_cpu, limits.off_cpu_suspect, limits.off_cpu_invalid)
 
@@ -246,10 +246,6 @@ def _frequency(rows: tuple[TelemetryRow, ...], limits: Limits) -> Iterator[Findi
             )
 
 
-def _accelerated(trace: Trace) -> bool:
-    return any(load.computed_on == "accelerator" for load in trace.of(LoadRow))
-
-
 def _own_cost(trace: Trace, limits: Limits) -> Iterator[Finding]:
     """What looking at the device took of it."""
     costs = [(row.name, row.cost_share) for row in trace.of(MonitorRow)]
@@ -261,7 +257,7 @@ def _own_cost(trace: Trace, limits: Limits) -> Iterator[Finding]:
 
 def _accelerator(trace: Trace, limits: Limits) -> Iterator[Finding]:
     """Where something else than the cores computed, the canaries on these say little of it: its own clock has to."""
-    if not _accelerated(trace):
+    if not trace.accelerated:
         return
     loaded = [mhz for row in trace.of(MonitorRow) for mhz in busy_gpu_mhz(row)]
     if not loaded:

@@ -50,8 +50,9 @@ class Sustained(Record, frozen=True, kw_only=True):
     was no longer than that), and at rest (``steady_ms``).
 
     ``throttled_after_s`` is when it first left the burst's latency for 4 of 10 seconds, ``steady_from_s`` since when it was at
-    rest, which is not before it; null where it never was. ``levels_ms`` are the medians about each of ``seconds``, with the
-    hottest reading there was.
+    rest, which is not before it; null where it never was. ``clock_slower`` is the clock canary's time from
+    ``throttled_after_s`` on by that in the burst; null where it never was throttled, without canaries in both, and where an
+    accelerator computed. ``levels_ms`` are the medians about each of ``seconds``, with the hottest reading there was.
     ``verdict`` is SUSPECT, with ``reasons``, where something else than heat may have slowed it, or it did not begin cool.
     """
 
@@ -61,6 +62,7 @@ class Sustained(Record, frozen=True, kw_only=True):
     steady_ms: float | None
     steady_from_s: float | None
     throttled_after_s: float | None
+    clock_slower: float | None = None
     seconds: tuple[float, ...]
     levels_ms: tuple[float, ...]
     hottest_c: tuple[float | None, ...]

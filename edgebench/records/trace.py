@@ -260,6 +260,11 @@ class Trace(Record, frozen=True, kw_only=True):
         return bool(self.rows) and isinstance(self.rows[-1], EndRow)
 
     @property
+    def accelerated(self) -> bool:
+        """Whether an accelerator computed, while the cores only waited."""
+        return any(load.computed_on == "accelerator" for load in self.of(LoadRow))
+
+    @property
     def error(self) -> ErrorRow | None:
         """The row that says why the launch failed, if it does."""
         errors = self.of(ErrorRow)

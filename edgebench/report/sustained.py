@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
+from edgebench.analyze.sustained import not_the_clock
 from edgebench.records import Result, Sustained
 from edgebench.report.tables import milliseconds
 
@@ -74,7 +75,8 @@ def _words(held: Sustained) -> str:
     rest = f"at rest {milliseconds(held.steady_ms)} ms ({ratio:.2f} x) from {held.steady_from_s:.0f} s on"
     if held.throttled_after_s is None:
         return f"{burst}, {rest}, never throttled"
-    return f"{burst}, {rest}, throttled after {held.throttled_after_s:.0f} s"
+    clock = "" if held.clock_slower is None else f" (clock canary {held.clock_slower:.2f} x)"
+    return f"{burst}, {rest}, {'slower' if not_the_clock(held) else 'throttled'} after {held.throttled_after_s:.0f} s{clock}"
 
 
 def _drawn(held: Sustained) -> list[str]:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgebench.analyze.sustained import change_points, steady_from, sustained_of
-from edgebench.records import IterationsRow, TelemetryRow, Trace
+from edgebench.analyze.sustained import change_points, not_the_clock, steady_from, sustained_of
+from edgebench.records import CanaryRow, IterationsRow, LoadRow, TelemetryRow, Trace
 
 MS = 1_000_000
 
@@ -93,6 +93,51 @@ def test_a_second_that_was_disturbed_is_no_throttling() -> None:
     assert found.throttled_after_s is None and found.steady_from_s == 0.0
     soon = sustained_of(held([6.0] * 16 + [12.0] + [6.0] * 3 + [9.0] * 40))
     assert soon.throttled_after_s == pytest.approx(20.0, abs=1.0), "the one before it is not its beginning"
+
+
+def with_canaries(trace: Trace, clocks: list[float], *, computed_on: str = "cores") -> Trace:
+    """One canary every five seconds, the clock's time as given, the others' steady."""
+    load = LoadRow(
+        artifact=0,
+        t_ns=-1,
+        import_ns=0,
+        load_ns=1,
+        runtime_version="1",
+        precision_computed="fp32",
+        resolved={},
+        computed_on=computed_on,  # type: ignore[arg-type]
+    )
+    canaries = tuple(
+        CanaryRow(
+            when="between",
+            t_ns=at * 5000 * MS,
+            settle_ns=0,
+            clock_ns=round(clock * MS),
+            throughput_ns=MS,
+            memory_ns=MS,
+        )
+        for at, clock in enumerate(clocks)
+    )
+    return Trace(rows=(load, *trace.rows, *canaries))
+
+
+def test_a_slow_down_that_the_clock_does_not_share_is_no_heat() -> None:
+    trace = held([6.0] * 40 + [9.0] * 80)
+    throttled = sustained_of(with_canaries(trace, [1.0] * 8 + [1.5] * 16))
+    assert throttled.clock_slower == pytest.approx(1.5) and not_the_clock(throttled) is None
+    memory_bound = sustained_of(with_canaries(trace, [1.0] * 8 + [1.9] * 16))
+    assert not_the_clock(memory_bound) is None, "it loses less than the clock does"
+    busy = sustained_of(with_canaries(trace, [1.0] * 8 + [1.02] * 16))
+    doubt = not_the_clock(busy)
+    assert doubt is not None and "from 40 s on" in doubt and "1.50 x" in doubt and "canary 1.02 x" in doubt
+
+
+def test_what_the_clock_canary_cannot_tell_of_a_slow_down_is_not_told() -> None:
+    trace = held([6.0] * 40 + [9.0] * 80)
+    accelerated = with_canaries(trace, [1.0] * 24, computed_on="accelerator")
+    for told in (trace, accelerated, with_canaries(held([6.0] * 120), [1.0] * 24), with_canaries(trace, [1.0] * 8)):
+        found = sustained_of(told)
+        assert found.clock_slower is None and not_the_clock(found) is None
 
 
 def test_a_load_that_was_hardly_held_says_so() -> None:

@@ -267,6 +267,7 @@ RESULT = r.ResultDocument(
                 steady_ms=8.0,
                 steady_from_s=9.0,
                 throttled_after_s=8.0,
+                clock_slower=1.34,
                 seconds=(0.5, 1.5),
                 levels_ms=(5.9, 8.0),
                 hottest_c=(None, 45.5),

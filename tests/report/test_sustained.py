@@ -19,7 +19,7 @@ def held(name: str, burst_ms: float, steady_ms: float | None, *, throttled: bool
             steady_ms=steady_ms,
             steady_from_s=None if steady_ms is None else 140.0,
             throttled_after_s=93.0 if throttled else None,
-            seconds=(0.5, 1.5, 2.5, 3.5),
+            seconds=(0.5, 90.5, 100.5, 140.5),
             levels_ms=levels,
             hottest_c=(None, 30.0, 40.0, 50.0),
         ),
@@ -38,6 +38,15 @@ def test_burst_and_rest_stand_side_by_side_and_are_drawn() -> None:
     assert "never at rest: hold it for longer" in sustained_lines([held("net", 6.0, None)])[0]
     assert sustained_lines([result("net")]) == []
     assert sustained_lines([result("net", not_sustained="it crashed")])[0].endswith("was not held: it crashed")
+
+
+def test_what_the_clock_did_not_slow_is_not_called_throttled() -> None:
+    found = held("net", 6.0, 9.0)
+    assert found.sustained is not None
+    line, *_ = sustained_lines([replace(found, sustained=replace(found.sustained, clock_slower=1.49))])
+    assert line.endswith("throttled after 93 s (clock canary 1.49 x)")
+    line, *_ = sustained_lines([replace(found, sustained=replace(found.sustained, clock_slower=1.01))])
+    assert line.endswith("slower after 93 s (clock canary 1.01 x)")
 
 
 def test_ranks_that_change_between_the_first_seconds_and_rest_are_flagged() -> None:
