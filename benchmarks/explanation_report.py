@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import msgspec
@@ -130,6 +131,7 @@ def report(path: Path) -> int:
         by_cause.append(
             [group, what, "no" if untold else "yes", len(mine), range_told, sum(right[it.number] for it in mine)]
         )
+    apart = max((abs(math.log(row.explained().ratio)) for row in rows if row.group == "same"), default=0.0)
     bars, kept = [], True
     for group, (least, wanted) in BARS.items():
         mine = [row for row in rows if row.group == group]
@@ -140,9 +142,7 @@ def report(path: Path) -> int:
         (
             "What `edgebench explain` says of planted differences on a **simulated device**, by"
             " `python -m benchmarks.explanations`; raw: the .jsonl beside, explained by the rules of now.",
-            "Recorded on a machine whose neighbours were busy (results of the same lie up to 16 % apart). Two rules were mended"
-            " when the first 117 cases had been looked at (what proves contention, which sensor tells heat); of the 42 recorded"
-            " since none is wrong.",
+            f"What this machine's neighbours do moves them, too: results of the same lie up to {apart:.0%} apart.",
             tabulate(bars, headers=("group", "cases", "wanted", "so", "bar"), tablefmt="github"),
             tabulate(
                 by_cause,
