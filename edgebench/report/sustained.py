@@ -69,14 +69,14 @@ def _above(ms: float | None, other_ms: float | None) -> bool:
 
 def _words(held: Sustained) -> str:
     burst = f"burst {milliseconds(held.burst_ms)} ms"
-    if held.steady_ms is None or held.steady_from_s is None:
-        return f"{burst}, never at rest: hold it for longer"
-    ratio = held.steady_ms / held.burst_ms
-    rest = f"at rest {milliseconds(held.steady_ms)} ms ({ratio:.2f} x) from {held.steady_from_s:.0f} s on"
+    rest = "never at rest: hold it for longer"
+    if held.steady_ms is not None and held.steady_from_s is not None:
+        ratio = held.steady_ms / held.burst_ms
+        rest = f"at rest {milliseconds(held.steady_ms)} ms ({ratio:.2f} x) from {held.steady_from_s:.0f} s on"
     if held.throttled_after_s is None:
-        return f"{burst}, {rest}, never throttled"
+        return f"{burst}, never throttled, {rest}"
     clock = "" if held.clock_slower is None else f" (clock canary {held.clock_slower:.2f} x)"
-    return f"{burst}, {rest}, {'slower' if not_the_clock(held) else 'throttled'} after {held.throttled_after_s:.0f} s{clock}"
+    return f"{burst}, {'slower' if not_the_clock(held) else 'throttled'} after {held.throttled_after_s:.0f} s{clock}, {rest}"
 
 
 def _drawn(held: Sustained) -> list[str]:

@@ -30,12 +30,13 @@ def test_burst_and_rest_stand_side_by_side_and_are_drawn() -> None:
     found = held("net", 6.0, 9.0)
     lines = sustained_lines([found])
     assert lines == [
-        f"{found.label}, held for 600 s: burst 6.000 ms, at rest 9.000 ms (1.50 x) from 140 s on, throttled after 93 s",
+        f"{found.label}, held for 600 s: burst 6.000 ms, throttled after 93 s, at rest 9.000 ms (1.50 x) from 140 s on",
         "  latency     ▁▁██  6.000 to 9.000 ms",
         "  temperature ▁▅█  30 to 50 °C",
     ]
     assert "never throttled" in sustained_lines([held("net", 6.0, 6.0, throttled=False)])[0]
-    assert "never at rest: hold it for longer" in sustained_lines([held("net", 6.0, None)])[0]
+    restless = sustained_lines([held("net", 6.0, None)])[0]
+    assert restless.endswith("burst 6.000 ms, throttled after 93 s, never at rest: hold it for longer")
     assert sustained_lines([result("net")]) == []
     assert sustained_lines([result("net", not_sustained="it crashed")])[0].endswith("was not held: it crashed")
 
@@ -44,9 +45,9 @@ def test_what_the_clock_did_not_slow_is_not_called_throttled() -> None:
     found = held("net", 6.0, 9.0)
     assert found.sustained is not None
     line, *_ = sustained_lines([replace(found, sustained=replace(found.sustained, clock_slower=1.49))])
-    assert line.endswith("throttled after 93 s (clock canary 1.49 x)")
+    assert "burst 6.000 ms, throttled after 93 s (clock canary 1.49 x), at rest" in line
     line, *_ = sustained_lines([replace(found, sustained=replace(found.sustained, clock_slower=1.01))])
-    assert line.endswith("slower after 93 s (clock canary 1.01 x)")
+    assert "burst 6.000 ms, slower after 93 s (clock canary 1.01 x), at rest" in line
 
 
 def test_ranks_that_change_between_the_first_seconds_and_rest_are_flagged() -> None:
