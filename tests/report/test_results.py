@@ -115,6 +115,30 @@ def test_without_a_monitor_there_is_none() -> None:
     assert found.monitor is None and found.transfers_ms == {}
 
 
+def held(late_ms: float, clock: float) -> Result:
+    """A load of 30 s, which from the tenth on takes ``late_ms`` for 5, while the clock canary takes ``clock`` times as long."""
+    rows: list[object] = []
+    for second in range(30):
+        slow = second >= 10
+        at_ns, ms = second * 10**9, late_ms if slow else 5.0
+        times = (round(ms * 1e6),) * round(1000 / ms)
+        rows.append(IterationsRow(artifact=0, t_ns=at_ns, stages={"net": times}, cores=(1,) * len(times), dropped=0))
+        rows.append(replace(canaries(clock if slow else 1.0, when="between"), t_ns=at_ns))
+    run = record("net")
+    launches = (launch(0), replace(launch(1), kind="sustained"))
+    policy = replace(run.policy, sustained_s=30.0)
+    run = replace(run, policy=policy, series=(replace(run.series[0], launches=launches),))
+    return results_of(run, [{0: trace(), 1: Trace(rows=tuple(rows))}], [])[0]  # type: ignore[arg-type]
+
+
+def test_a_held_load_that_slowed_down_without_its_clock_is_suspect_and_says_by_how_much() -> None:
+    throttled, busy = held(6.0, 1.2).sustained, held(6.0, 1.0).sustained
+    assert throttled is not None and busy is not None
+    assert (throttled.verdict, throttled.reasons) == ("VALID", ())
+    assert busy.verdict == "SUSPECT" and "latency was 1.20 x" in busy.reasons[0]
+    assert throttled.throttled_after_s == busy.throttled_after_s == pytest.approx(10.0, abs=1.0)
+
+
 def compared(ratios: list[list[float]], *, solo: float | None = None, **pair: Any) -> list[Result]:
     """A run of a first series of 5 ms and one more for each list, whose launches of the pair have these ratios."""
     run = record("first", *(f"other{index}" for index in range(len(ratios))))
