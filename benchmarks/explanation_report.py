@@ -122,16 +122,17 @@ def report(path: Path) -> int:
     """Prints and keeps what is recorded; 1 where a bar is missed or cases are lacking."""
     rows = rows_of(path)
     right = {row.number: judged(row) for row in rows}
+    ratios = {row.number: row.explained().ratio for row in rows}
+    apart = max((abs(math.log(ratios[row.number])) for row in rows if row.group == "same"), default=0.0)
     by_cause = []
     for planted in sorted({(row.group, " and ".join(row.planted), row.untold) for row in rows}):
         mine = [row for row in rows if (row.group, " and ".join(row.planted), row.untold) == planted]
-        ratios = sorted(row.explained().ratio for row in mine)
+        found = sorted(ratios[row.number] for row in mine)
         group, what, untold = planted
-        range_told = f"{ratios[0]:.3f} to {ratios[-1]:.3f}"
+        range_told = f"{found[0]:.3f} to {found[-1]:.3f}"
         by_cause.append(
             [group, what, "no" if untold else "yes", len(mine), range_told, sum(right[it.number] for it in mine)]
         )
-    apart = max((abs(math.log(row.explained().ratio)) for row in rows if row.group == "same"), default=0.0)
     bars, kept = [], True
     for group, (least, wanted) in BARS.items():
         mine = [row for row in rows if row.group == group]

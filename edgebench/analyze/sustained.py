@@ -18,7 +18,7 @@ MINUTE_S = 60.0
 # Slower than the burst by this much, for half of 4 s and for 4 of 10, is throttled: less is scatter, or a second that something
 # disturbed. A governor that goes up and down every few seconds throttles, too.
 THROTTLED_BY, THROTTLED_FOR = 0.03, ((4.0, 0.5), (10.0, 0.4))
-# A clock that explains less of the rise, in logarithms, did not throttle it.
+# A clock canary that explains a smaller part of the rise, in logarithms, tells that something else slowed it down.
 CLOCK_LEAST = 0.5
 # It is at rest from where the two halves of what is left differ by no more, for at least this part of the time.
 LEVEL, REST_LEAST = 0.02, 0.2
@@ -60,7 +60,7 @@ def sustained_of(trace: Trace) -> Sustained:
     )
 
 
-def not_the_clock(held: Sustained) -> str | None:
+def clock_doubt(held: Sustained) -> str | None:
     """Why no lower clock slowed it down, where the canary tells so; None where one may have, or nothing did."""
     if held.throttled_after_s is None or held.clock_slower is None:
         return None

@@ -12,7 +12,7 @@ from edgebench.analyze.pairs import PairLaunch, interference, log_ratios, pair_l
 from edgebench.analyze.ratios import LogRatio, by_session, centre_of, holm_errors, ratio_of
 from edgebench.analyze.statistics import interval_error, ranks
 from edgebench.analyze.summary import DISCARDED_SHARE_MAX, SUSPECT_SHARE_MAX, most_common_reasons, summarize
-from edgebench.analyze.sustained import not_the_clock, sustained_of
+from edgebench.analyze.sustained import clock_doubt, sustained_of
 from edgebench.analyze.telemetry import busy_gpu_mhz, sensors_share
 from edgebench.analyze.verdict import wider_of
 from edgebench.records import (
@@ -200,7 +200,7 @@ def _sustained(series: Series, traces: Mapping[int, Trace], policy: RunPolicy) -
                 reasons = (
                     *launch.reasons,
                     *(() if policy.gate else ("the gate was off (--no-gate): it may have begun warm",)),
-                    *([doubt] if (doubt := not_the_clock(held)) else []),
+                    *([doubt] if (doubt := clock_doubt(held)) else []),
                 )
                 return replace(held, verdict="SUSPECT" if reasons else launch.validity, reasons=reasons), None
             except ValueError as error:

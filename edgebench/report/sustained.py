@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-from edgebench.analyze.sustained import not_the_clock
+from edgebench.analyze.sustained import clock_doubt
 from edgebench.records import Result, Sustained
 from edgebench.report.tables import milliseconds
 
@@ -76,7 +76,9 @@ def _words(held: Sustained) -> str:
     if held.throttled_after_s is None:
         return f"{burst}, never throttled, {rest}"
     clock = "" if held.clock_slower is None else f" (clock canary {held.clock_slower:.2f} x)"
-    return f"{burst}, {'slower' if not_the_clock(held) else 'throttled'} after {held.throttled_after_s:.0f} s{clock}, {rest}"
+    return (
+        f"{burst}, {'slower' if clock_doubt(held) else 'throttled'} after {held.throttled_after_s:.0f} s{clock}, {rest}"
+    )
 
 
 def _drawn(held: Sustained) -> list[str]:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from edgebench.analyze.sustained import change_points, not_the_clock, steady_from, sustained_of
-from edgebench.records import CanaryRow, IterationsRow, LoadRow, TelemetryRow, Trace
+from edgebench.analyze.sustained import change_points, clock_doubt, steady_from, sustained_of
+from edgebench.records import IterationsRow, LoadRow, TelemetryRow, Trace
+from tests.measure.traces import canaries
 
 MS = 1_000_000
 
@@ -107,28 +109,18 @@ def with_canaries(trace: Trace, clocks: list[float], *, computed_on: str = "core
         resolved={},
         computed_on=computed_on,  # type: ignore[arg-type]
     )
-    canaries = tuple(
-        CanaryRow(
-            when="between",
-            t_ns=at * 5000 * MS,
-            settle_ns=0,
-            clock_ns=round(clock * MS),
-            throughput_ns=MS,
-            memory_ns=MS,
-        )
-        for at, clock in enumerate(clocks)
-    )
-    return Trace(rows=(load, *trace.rows, *canaries))
+    rows = [replace(canaries(clock, when="between"), t_ns=at * 5000 * MS) for at, clock in enumerate(clocks)]
+    return Trace(rows=(load, *trace.rows, *rows))
 
 
-def test_a_slow_down_that_the_clock_does_not_share_is_no_heat() -> None:
+def test_a_slow_down_that_the_clock_does_not_share_is_doubted() -> None:
     trace = held([6.0] * 40 + [9.0] * 80)
     throttled = sustained_of(with_canaries(trace, [1.0] * 8 + [1.5] * 16))
-    assert throttled.clock_slower == pytest.approx(1.5) and not_the_clock(throttled) is None
+    assert throttled.clock_slower == pytest.approx(1.5) and clock_doubt(throttled) is None
     memory_bound = sustained_of(with_canaries(trace, [1.0] * 8 + [1.9] * 16))
-    assert not_the_clock(memory_bound) is None, "it loses less than the clock does"
+    assert clock_doubt(memory_bound) is None, "it loses less than the clock does"
     busy = sustained_of(with_canaries(trace, [1.0] * 8 + [1.02] * 16))
-    doubt = not_the_clock(busy)
+    doubt = clock_doubt(busy)
     assert doubt is not None and "from 40 s on" in doubt and "1.50 x" in doubt and "canary 1.02 x" in doubt
 
 
@@ -137,7 +129,7 @@ def test_what_the_clock_canary_cannot_tell_of_a_slow_down_is_not_told() -> None:
     accelerated = with_canaries(trace, [1.0] * 24, computed_on="accelerator")
     for told in (trace, accelerated, with_canaries(held([6.0] * 120), [1.0] * 24), with_canaries(trace, [1.0] * 8)):
         found = sustained_of(told)
-        assert found.clock_slower is None and not_the_clock(found) is None
+        assert found.clock_slower is None and clock_doubt(found) is None
 
 
 def test_a_load_that_was_hardly_held_says_so() -> None:
