@@ -85,19 +85,18 @@ def measure(name: str, record: Path) -> None:
     """Appends a row for each time that the load was held, until one was undisturbed: see ``hold``."""
     core = QuietCore(CORE)
     for _ in range(ATTEMPTS):
-        waited_s = core.wait()
-        row = hold(name)
+        row = hold(name, core)
         if row is None:
-            print(f"{name}: the twins disagree, after {waited_s:.0f} s of waiting for a quiet core", flush=True)
-            continue
+            print(f"{name}: twins right beside each other disagreed {ATTEMPTS} times", flush=True)
+            return
         append_row(record, **row)
         print(f"{name}: held, {'undisturbed' if undisturbed(row) else 'disturbed: again'}", flush=True)
         if undisturbed(row):
             return
 
 
-def hold(name: str) -> dict[str, Any] | None:
-    """One sustained launch, its twins, and what the thermal model says of it; None where the twins before it disagree."""
+def hold(name: str, core: QuietCore) -> dict[str, Any] | None:
+    """One sustained launch, its twins, and what the thermal model says of it; None where the twins before it never agree."""
     thermal = BY_NAME[name]
     rate = throttles_after_s(thermal) / THROTTLES_AFTER_S
     held_s = min(max(REST_IN_SKIN_CONSTANTS * thermal.tau_skin_s / rate, HELD_S[0]), HELD_S[1])
@@ -106,8 +105,8 @@ def hold(name: str) -> dict[str, Any] | None:
         simulated_pair(thermal, Path(scratch), rate=rate) as pair,
     ):
         subject = pair.subject(MODEL, RECURRENT_INPUT_SIZE)
-        before = _twins(pair, subject, 0)
-        if spread(before) > TWINS_AGREE:
+        before = _agreeing_twins(pair, subject, core)
+        if before is None:
             return None
         log = live.log_file(pair.phone.phone.folder)
         pair.phone.phone.reset()
@@ -137,6 +136,17 @@ def spread(times_ms: Sequence[float]) -> float:
 def undisturbed(row: dict[str, Any]) -> bool:
     """Whether what was held tells of the thermal model alone."""
     return spread(row["twins_ms"]) <= TWINS_AGREE and row["contended"] <= CONTENDED_MOST
+
+
+def _agreeing_twins(pair: Pair, subject: Subject, core: QuietCore) -> list[float] | None:
+    """The first twins that agree, from when the core is quiet: the phones have started by then, which takes half a minute."""
+    for _ in range(ATTEMPTS):
+        waited_s = core.wait()
+        found = _twins(pair, subject, 0)
+        print(f"twins spread by {spread(found):.1%}, after {waited_s:.0f} s of waiting for a quiet core", flush=True)
+        if spread(found) <= TWINS_AGREE:
+            return found
+    return None
 
 
 def _twins(pair: Pair, subject: Subject, first: int) -> list[float]:
