@@ -30,7 +30,7 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	@echo "Setting up $(VENV): about 6 GB and 2 minutes, once."
+	@echo "Setting up $(VENV): about 6 GB and 2 to 4 minutes, once."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[export,harness,adb,dev]'
 	@touch $@

@@ -86,17 +86,14 @@ def measure(name: str, record: Path) -> None:
     core = QuietCore(CORE)
     for _ in range(ATTEMPTS):
         row = hold(name, core)
-        if row is None:
-            print(f"{name}: twins right beside each other disagreed {ATTEMPTS} times", flush=True)
-            return
         append_row(record, **row)
         print(f"{name}: held, {'undisturbed' if undisturbed(row) else 'disturbed: again'}", flush=True)
         if undisturbed(row):
             return
 
 
-def hold(name: str, core: QuietCore) -> dict[str, Any] | None:
-    """One sustained launch, its twins, and what the thermal model says of it; None where the twins before it never agree."""
+def hold(name: str, core: QuietCore) -> dict[str, Any]:
+    """One sustained launch, its twins, and what the thermal model says of it."""
     thermal = BY_NAME[name]
     rate = throttles_after_s(thermal) / THROTTLES_AFTER_S
     held_s = min(max(REST_IN_SKIN_CONSTANTS * thermal.tau_skin_s / rate, HELD_S[0]), HELD_S[1])
@@ -106,8 +103,6 @@ def hold(name: str, core: QuietCore) -> dict[str, Any] | None:
     ):
         subject = pair.subject(MODEL, RECURRENT_INPUT_SIZE)
         before = _agreeing_twins(pair, subject, core)
-        if before is None:
-            return None
         log = live.log_file(pair.phone.phone.folder)
         pair.phone.phone.reset()
         seen = log.stat().st_size
@@ -138,15 +133,15 @@ def undisturbed(row: dict[str, Any]) -> bool:
     return spread(row["twins_ms"]) <= TWINS_AGREE and row["contended"] <= CONTENDED_MOST
 
 
-def _agreeing_twins(pair: Pair, subject: Subject, core: QuietCore) -> list[float] | None:
-    """The first twins that agree, from when the core is quiet: the phones have started by then, which takes half a minute."""
+def _agreeing_twins(pair: Pair, subject: Subject, core: QuietCore) -> list[float]:
+    """The first twins that agree; waited for here, as phones take half a minute to start. Raises SystemExit as a wait does."""
     for _ in range(ATTEMPTS):
         waited_s = core.wait()
         found = _twins(pair, subject, 0)
         print(f"twins spread by {spread(found):.1%}, after {waited_s:.0f} s of waiting for a quiet core", flush=True)
         if spread(found) <= TWINS_AGREE:
             return found
-    return None
+    raise SystemExit(f"twins disagreed {ATTEMPTS} times: go on when this machine is quiet")
 
 
 def _twins(pair: Pair, subject: Subject, first: int) -> list[float]:

@@ -76,9 +76,8 @@ def _words(held: Sustained) -> str:
     if held.throttled_after_s is None:
         return f"{burst}, never throttled, {rest}"
     clock = "" if held.clock_slower is None else f" (clock canary {held.clock_slower:.2f} x)"
-    return (
-        f"{burst}, {'slower' if clock_doubt(held) else 'throttled'} after {held.throttled_after_s:.0f} s{clock}, {rest}"
-    )
+    how = "slower" if clock_doubt(held) else "throttled"
+    return f"{burst}, {how} after {held.throttled_after_s:.0f} s{clock}, {rest}"
 
 
 def _drawn(held: Sustained) -> list[str]:
