@@ -42,7 +42,8 @@ def sustained_of(trace: Trace) -> Sustained:
     burst_ms, minute_ms = (
         median(ns for at_ns, ns in times if at_ns - start_ns < first_s * 1e9) / 1e6 for first_s in (BURST_S, MINUTE_S)
     )
-    throttled = throttled_from(levels_ms, burst_ms, step_s)
+    clock = _clock_at(trace, start_ns, step_s)
+    throttled = throttled_from(levels_ms, burst_ms, step_s, clock)
     throttled_after_s = seconds[throttled] - step_s / 2.0 if throttled is not None else None
     rest = steady_from(levels_ms, throttled or 0)
     steady_ms = math.exp(fmean(math.log(ms) for ms in levels_ms[rest or 0 :])) if rest is not None else None
@@ -53,7 +54,7 @@ def sustained_of(trace: Trace) -> Sustained:
         steady_ms=steady_ms,
         steady_from_s=seconds[rest] - step_s / 2.0 if rest is not None else None,
         throttled_after_s=throttled_after_s,
-        clock_slower=None if throttled_after_s is None else _clock_slower(trace, start_ns, throttled_after_s),
+        clock_slower=None if throttled is None else _clock_slower(clock, throttled, step_s),
         seconds=tuple(seconds),
         levels_ms=tuple(levels_ms),
         hottest_c=tuple(_hottest_c(trace, start_ns, seconds, step_s)),
@@ -74,11 +75,16 @@ def clock_doubt(held: Sustained) -> str | None:
     )
 
 
-def _clock_slower(trace: Trace, start_ns: int, since_s: float) -> float | None:
-    rows = [((row.t_ns - start_ns) / 1e9, row.clock_ns) for row in trace.of(CanaryRow)]
-    burst = [ns for at_s, ns in rows if at_s < min(BURST_S, since_s)]
-    late = [ns for at_s, ns in rows if at_s >= since_s]
-    return fmean(late) / fmean(burst) if burst and late and not trace.accelerated else None
+def _clock_at(trace: Trace, start_ns: int, step_s: float) -> list[tuple[int, int]]:
+    """The point in which each clock canary was read, and its time in ns; none where an accelerator computed."""
+    rows = () if trace.accelerated else trace.of(CanaryRow)
+    return [(math.floor((row.t_ns - start_ns) / 1e9 / step_s), row.clock_ns) for row in rows]
+
+
+def _clock_slower(clock: Sequence[tuple[int, int]], throttled: int, step_s: float) -> float | None:
+    burst = [ns for point, ns in clock if point < min(BURST_S / step_s, throttled)]
+    late = [ns for point, ns in clock if point >= throttled]
+    return fmean(late) / fmean(burst) if burst and late else None
 
 
 def _iterations(trace: Trace) -> list[tuple[int, int]]:
@@ -105,15 +111,34 @@ def _hottest_c(trace: Trace, start_ns: int, seconds: Sequence[float], step_s: fl
     return found
 
 
-def throttled_from(levels_ms: Sequence[float], burst_ms: float, step_s: float) -> int | None:
+def throttled_from(
+    levels_ms: Sequence[float], burst_ms: float, step_s: float, clock: Sequence[tuple[int, int]] = ()
+) -> int | None:
     """The first point of those, ``step_s`` apart, at which latency left the burst's and, taken all in all, stayed away; None
-    where it never did."""
+    where it never did.
+
+    ``clock`` tells other work from heat: (point, ns) of the clock canaries. Where the first canary that was read in a slow
+    point from there on does not share the slow-down, it was not heat yet; where none ever does, all of it is doubted
+    (``clock_doubt``).
+    """
     slow = [ms > burst_ms * (1.0 + THROTTLED_BY) for ms in levels_ms]
     windows = [(max(1, round(seconds / step_s)), share) for seconds, share in THROTTLED_FOR]
-    for place, slower in enumerate(slow):
-        if slower and all(sum(slow[place : place + points]) >= share * points for points, share in windows):
-            return place
-    return None
+    away = [
+        place
+        for place, slower in enumerate(slow)
+        if slower and all(sum(slow[place : place + points]) >= share * points for points, share in windows)
+    ]
+    in_burst = [ns for point, ns in clock if point < BURST_S / step_s]
+    read = [(point, ns) for point, ns in clock if 0 <= point < len(slow) and slow[point]] if in_burst else []
+
+    def shared(place: int) -> bool:
+        first = [(point, ns) for point, ns in read if point >= place][:1]
+        return any(
+            math.log(ns / median(in_burst)) >= CLOCK_LEAST * math.log(levels_ms[point] / burst_ms)
+            for point, ns in first
+        )
+
+    return next(filter(shared, away), away[0] if away else None)
 
 
 def steady_from(levels_ms: Sequence[float], since: int = 0) -> int | None:

@@ -97,8 +97,8 @@ def test_a_second_that_was_disturbed_is_no_throttling() -> None:
     assert soon.throttled_after_s == pytest.approx(20.0, abs=1.0), "the one before it is not its beginning"
 
 
-def with_canaries(trace: Trace, clocks: list[float], *, computed_on: str = "cores") -> Trace:
-    """One canary every five seconds, the clock's time as given, the others' steady."""
+def with_canaries(trace: Trace, clocks: list[float], *, every_s: int = 5, computed_on: str = "cores") -> Trace:
+    """One canary every so many seconds, the clock's time as given, the others' steady."""
     load = LoadRow(
         artifact=0,
         t_ns=-1,
@@ -109,7 +109,7 @@ def with_canaries(trace: Trace, clocks: list[float], *, computed_on: str = "core
         resolved={},
         computed_on=computed_on,  # type: ignore[arg-type]
     )
-    rows = [replace(canaries(clock, when="between"), t_ns=at * 5000 * MS) for at, clock in enumerate(clocks)]
+    rows = [replace(canaries(clock, when="between"), t_ns=at * every_s * 1000 * MS) for at, clock in enumerate(clocks)]
     return Trace(rows=(load, *trace.rows, *rows))
 
 
@@ -122,6 +122,23 @@ def test_a_slow_down_that_the_clock_does_not_share_is_doubted() -> None:
     busy = sustained_of(with_canaries(trace, [1.0] * 8 + [1.02] * 16))
     doubt = clock_doubt(busy)
     assert doubt is not None and "from 40 s on" in doubt and "1.50 x" in doubt and "canary 1.02 x" in doubt
+
+
+def test_what_other_work_slowed_before_the_clock_fell_is_not_when_it_was_throttled() -> None:
+    trace = held([6.0] * 20 + [6.4] * 20 + [9.0] * 80)
+    assert sustained_of(trace).throttled_after_s == pytest.approx(20.0, abs=1.0)
+    told = sustained_of(with_canaries(trace, [1.0] * 40 + [1.5] * 80, every_s=1))
+    assert told.throttled_after_s == pytest.approx(40.0, abs=1.0) and told.clock_slower == pytest.approx(1.5)
+    rarer = sustained_of(with_canaries(trace, [1.0] * 8 + [1.5] * 16))
+    assert rarer.throttled_after_s is not None and 35.0 <= rarer.throttled_after_s <= 40.0
+
+
+def test_a_canary_that_was_read_while_the_clock_was_up_again_delays_nothing() -> None:
+    levels = [6.0] * 12 + ([6.8] * 2 + [6.0] * 2) * 24
+    clocks = [level / 6.0 for level in levels[::5]]
+    assert clocks[:5] == [1.0, 1.0, 1.0, 1.0, 6.8 / 6.0], "none was read in the first seconds that are slower"
+    told = sustained_of(with_canaries(held(levels), clocks))
+    assert told.throttled_after_s == pytest.approx(12.0, abs=1.0)
 
 
 def test_what_the_clock_canary_cannot_tell_of_a_slow_down_is_not_told() -> None:
