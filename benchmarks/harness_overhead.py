@@ -33,7 +33,7 @@ from edgebench.files import write_atomic
 from edgebench.records import Plan
 from edgebench.records.codec import encode
 from edgebench.runtime import get_runtime
-from edgebench.runtime.harness_build import build_overhead
+from edgebench.runtime.harness_build import build_aside
 from edgebench.runtime.launcher import agent_environment, plan_artifact
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -48,7 +48,7 @@ def measure(model: str, launches: int, record: Path) -> None:
     artifact, folder = obtain(resolve_model(model)[0], format="ncnn")
     device = HostDevice()
     with tempfile.TemporaryDirectory(prefix="edgebench-") as name:
-        program = build_overhead(Path(name, "build"))
+        program = build_aside(Path(name, "build"), "overhead", "-DHARNESS_BENCH=ON")
         plan = Plan(
             plan_id="overhead",
             mode="measure",

@@ -122,18 +122,19 @@ def build_harness(
     return _harness(build.target, abi)
 
 
-def build_overhead(folder: Path) -> Path:
-    """The program that measures what the harness itself costs, for this machine, from the harness's own parts.
+def build_aside(folder: Path, program: str, *options: str) -> Path:
+    """A program of this machine's harness, built in ``folder`` with more options for CMake, and kept nowhere else: with
+    sanitizers, or ``overhead``, which measures what the harness itself costs.
 
-    Not in an installed wheel: its source lies in the checkout alone.
+    Not in an installed wheel: some of the sources lie in the checkout alone.
     """
     abi = host_abi()
     if abi is None:
         raise UsageError("there is no harness for this processor", hint="run it on a machine of a known ABI")
     build_harness(abi, ignore)
     build = _Build(get_abi(abi), None, cache_root())
-    build.compile(folder, [*build.options(folder.parent), "-DHARNESS_BENCH=ON"], "overhead", ignore)
-    return folder / "overhead"
+    build.compile(folder, [*build.options(folder.parent), *options], program, ignore)
+    return folder / program
 
 
 def build_with_clock(abi: str, clock_source: Path, emit: Emit, *, cache: Path | None = None) -> Harness:

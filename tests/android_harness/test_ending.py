@@ -15,6 +15,8 @@ from edgebench.runtime import get_runtime
 from tests.agent.launches import plan, run_agent
 from tests.android_harness.starting import endless, harness_argv, launch_harness, trace_in
 
+pytestmark = pytest.mark.usefixtures("either_harness")
+
 EXECS = "os.execv(sys.argv[1], sys.argv[1:])"
 STARTS_AND_WAITS = "import subprocess, sys; subprocess.run(sys.argv[1:])"
 

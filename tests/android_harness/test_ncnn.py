@@ -31,6 +31,8 @@ from tests.agent.launches import (
 )
 from tests.android_harness.starting import RELU, launch_harness, trace_in
 
+pytestmark = pytest.mark.usefixtures("either_harness")
+
 # BinaryOp 0=1 is a subtraction: the order of its inputs shows.
 MINUS = """
 Input in1 0 1 in1
@@ -162,6 +164,8 @@ def test_a_pair_is_timed_alone_and_then_in_turns(tmp_path):
     assert_timed_alone_and_in_turns(trace)
 
 
+# Sanitizers would count as work.
+@pytest.mark.parametrize("either_harness", ["ships"], indirect=True)
 def test_both_agents_canaries_are_the_same_work(tmp_path):
     _, native = run_agent(plan(tmp_path / "native", "measure", ncnn_net(tmp_path, RELU, 2), runtime="ncnn"))
     library = canary_library()
