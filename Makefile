@@ -9,8 +9,8 @@ RUN_ARGS ?=
 
 # Debian's names. To build the harness, and to test it.
 PACKAGES := cmake g++ gcc libc6-dev make ninja-build nlohmann-json3-dev
-TEST_PACKAGES := adb clang doctest-dev dpkg-dev g++-aarch64-linux-gnu g++-riscv64-linux-gnu openssh-client openssh-server qemu-user-static \
-	android-libbase-dev android-libboringssl-dev android-libcutils-dev android-liblog-dev libcap-dev
+TEST_PACKAGES := adb clang doctest-dev dpkg-dev g++-aarch64-linux-gnu g++-arm-linux-gnueabihf g++-riscv64-linux-gnu openssh-client \
+	openssh-server qemu-user-static android-libbase-dev android-libboringssl-dev android-libcutils-dev android-liblog-dev libcap-dev
 
 # Where there is no dpkg the build itself names what it misses.
 define install_missing
@@ -68,8 +68,8 @@ lint: $(VENV)/.installed ## ruff
 typecheck: $(VENV)/.installed ## mypy --strict
 	$(BIN)/mypy
 
-unit: harness ## pytest
-	$(BIN)/python -m pytest
+unit: harness ## pytest, two files at a time: much of it waits
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 wheel: $(VENV)/.installed ## build the wheel with the prebuilt canary library and harnesses, and check its contents
 	$(BIN)/python -m edgebench.device.canary_build edgebench/_prebuilt

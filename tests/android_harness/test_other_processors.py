@@ -1,7 +1,6 @@
 """The harness for other processors under qemu-user: that it runs, obeys its plan, and computes what PyTorch computes.
 
-Never its times. Those for arm64, which phones need, and riscv64 are built here; the other takes part where ncnn, which takes
-minutes, was built for it before: ``edgebench harness build --abi armeabi-v7a``.
+Never its times. ncnn takes minutes to build for each of them, once.
 """
 
 from __future__ import annotations
@@ -18,11 +17,9 @@ from edgebench.errors import NotInstalled
 from edgebench.events import ignore
 from edgebench.export.compare import relative_error
 from edgebench.export.reference import make_inputs, run_module
-from edgebench.files import cache_root
 from edgebench.records import CanaryRow, EndRow, IterationsRow, LayersRow, LoadRow, OutputRow, Plan, TelemetryRow, Trace
 from edgebench.records.codec import decode_trace, encode
-from edgebench.runtime import harness_build
-from edgebench.runtime.harness_build import build_harness, get_abi
+from edgebench.runtime.harness_build import build_harness
 from edgebench.runtime.launcher import plan_artifact
 from tests.agent.launches import QUICK, ncnn_net, output, plan
 from tests.android_harness.starting import RELU, endless
@@ -35,7 +32,6 @@ EMULATORS = {
 }
 # What uname says: qemu's 32-bit ARM of "max" is an ARMv8 one.
 MACHINES = {"arm64-v8a": {"aarch64"}, "armeabi-v7a": {"armv7l", "armv8l"}, "riscv64": {"riscv64"}}
-ALWAYS = ("arm64-v8a", "riscv64")
 
 
 @pytest.fixture(scope="module", params=EMULATORS)
@@ -53,8 +49,6 @@ def command(abi: str) -> list[str]:
 
 def _built(abi: str) -> Path:
     try:
-        if abi not in ALWAYS and not harness_build._Build(get_abi(abi), None, cache_root())._ncnn.is_dir():
-            pytest.skip(f"no ncnn for {abi} yet: edgebench harness build --abi {abi}")
         return build_harness(abi, ignore).path
     except NotInstalled as error:
         pytest.skip(f"{error.message}: {error.hint}")

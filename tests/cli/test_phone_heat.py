@@ -87,10 +87,13 @@ def test_a_check_on_a_phone_that_throttles_all_the_time_is_inconclusive_and_says
     check = json.loads(out)["checks"][0]["check"]
     assert (check["verdict"], check["launches"]) == ("inconclusive", 0), check
     assert check["reasons"][0] == "0 launches told a ratio, a verdict takes 6"
-    for doubt in ("time off the CPU", "interruptions of the canaries"):
-        assert any(reason.startswith(doubt) for reason in check["reasons"]), check["reasons"]
-    [run] = records(tmp_path)
-    assert {launch.validity for launch in run.pairs[0].launches} == {"INVALID"}, "kept, and not counted"
+    # The three commonest are told: beside what else slows this machine, one of these is among them.
+    quota = ("time off the CPU", "interruptions of the canaries")
+    assert any(reason.startswith(quota) for reason in check["reasons"]), check["reasons"]
+    launches = records(tmp_path)[0].pairs[0].launches
+    assert {launch.validity for launch in launches} == {"INVALID"}, "kept, and not counted"
+    for doubt in quota:
+        assert any(reason.startswith(doubt) for launch in launches for reason in launch.reasons), doubt
 
 
 def test_a_phone_of_another_processor_is_measured_by_its_own_harness(
