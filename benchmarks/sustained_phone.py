@@ -81,22 +81,15 @@ def measure(name: str, record: Path) -> None:
     """Appends a row for each time that the load was held, until one was undisturbed. Raises SystemExit where none was."""
     thermal = BY_NAME[name]
     rate = throttles_after_s(thermal) / THROTTLES_AFTER_S
+    held_s = min(max(REST_IN_SKIN_CONSTANTS * thermal.tau_skin_s / rate, HELD_S[0]), HELD_S[1])
+    what = {"device": "simulated device", "set": name, "held_out": thermal.held_out, "model": MODEL, "rate": rate}
     with (
         tempfile.TemporaryDirectory(prefix="edgebench-") as scratch,
         simulated_pair(thermal, Path(scratch), rate=rate) as pair,
     ):
         subject = pair.subject(MODEL, ROOTS_INPUT_SIZE)
         for _ in range(ATTEMPTS):
-            row = {
-                "device": "simulated device",
-                "set": name,
-                "held_out": thermal.held_out,
-                "model": MODEL,
-                "rate": rate,
-            }
-            row |= hold(
-                pair, subject, min(max(REST_IN_SKIN_CONSTANTS * thermal.tau_skin_s / rate, HELD_S[0]), HELD_S[1])
-            )
+            row = what | hold(pair, subject, held_s)
             append_row(record, **row)
             print(f"{name}: held, twins moved by {moved(row):+.1%}{'' if undisturbed(row) else ': again'}", flush=True)
             if undisturbed(row):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean, median
@@ -42,7 +43,7 @@ def sustained_of(trace: Trace) -> Sustained:
     burst_ms, minute_ms = (
         median(ns for at_ns, ns in times if at_ns - start_ns < first_s * 1e9) / 1e6 for first_s in (BURST_S, MINUTE_S)
     )
-    clock = _clock_at(trace, start_ns, step_s)
+    clock = _clock_at(trace, [start_ns + int(place * step_s * 1e9) for place in binned])
     throttled = throttled_from(levels_ms, burst_ms, step_s, clock)
     throttled_after_s = seconds[throttled] - step_s / 2.0 if throttled is not None else None
     rest = steady_from(levels_ms, throttled or 0)
@@ -75,10 +76,11 @@ def clock_doubt(held: Sustained) -> str | None:
     )
 
 
-def _clock_at(trace: Trace, start_ns: int, step_s: float) -> list[tuple[int, int]]:
-    """The point in which each clock canary was read, and its time in ns; none where an accelerator computed."""
+def _clock_at(trace: Trace, starts_ns: Sequence[int]) -> list[tuple[int, int]]:
+    """The point in which each clock canary was read, -1 before the first, and its time in ns; none where an accelerator
+    computed."""
     rows = () if trace.accelerated else trace.of(CanaryRow)
-    return [(math.floor((row.t_ns - start_ns) / 1e9 / step_s), row.clock_ns) for row in rows]
+    return [(bisect_right(starts_ns, row.t_ns) - 1, row.clock_ns) for row in rows]
 
 
 def _clock_slower(clock: Sequence[tuple[int, int]], throttled: int, step_s: float) -> float | None:
@@ -129,7 +131,7 @@ def throttled_from(
         if slower and all(sum(slow[place : place + points]) >= share * points for points, share in windows)
     ]
     in_burst = [ns for point, ns in clock if point < BURST_S / step_s]
-    read = [(point, ns) for point, ns in clock if 0 <= point < len(slow) and slow[point]] if in_burst else []
+    read = [(point, ns) for point, ns in clock if point >= 0 and slow[point]] if in_burst else []
 
     def shared(place: int) -> bool:
         first = [(point, ns) for point, ns in read if point >= place][:1]

@@ -141,6 +141,17 @@ def test_a_canary_that_was_read_while_the_clock_was_up_again_delays_nothing() ->
     assert told.throttled_after_s == pytest.approx(12.0, abs=1.0)
 
 
+def test_canaries_belong_to_the_points_in_which_they_were_read_where_iterations_are_longer() -> None:
+    def block(start_s: int, seconds: int) -> IterationsRow:
+        return IterationsRow(
+            artifact=0, t_ns=start_s * 1000 * MS, stages={"net": (seconds * 1000 * MS,)}, cores=(1,), dropped=0
+        )
+
+    trace = Trace(rows=(*(block(at, 2) for at in range(0, 40, 2)), *(block(at, 3) for at in range(40, 160, 3))))
+    told = sustained_of(with_canaries(trace, [1.0] * 8 + [1.5] * 24))
+    assert told.throttled_after_s == pytest.approx(40.0, abs=3.0) and told.clock_slower == pytest.approx(1.5)
+
+
 def test_what_the_clock_canary_cannot_tell_of_a_slow_down_is_not_told() -> None:
     trace = held([6.0] * 40 + [9.0] * 80)
     accelerated = with_canaries(trace, [1.0] * 24, computed_on="accelerator")
