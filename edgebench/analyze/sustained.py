@@ -114,7 +114,7 @@ def _hottest_c(trace: Trace, start_ns: int, seconds: Sequence[float], step_s: fl
 
 
 def throttled_from(
-    levels_ms: Sequence[float], burst_ms: float, step_s: float, clock: Sequence[tuple[int, int]] = ()
+    levels_ms: Sequence[float], burst_ms: float, step_s: float, clock: Sequence[tuple[int, int]]
 ) -> int | None:
     """The first point of those, ``step_s`` apart, at which latency left the burst's and, taken all in all, stayed away; None
     where it never did.
@@ -131,16 +131,13 @@ def throttled_from(
         if slower and all(sum(slow[place : place + points]) >= share * points for points, share in windows)
     ]
     in_burst = [ns for point, ns in clock if point < BURST_S / step_s]
-    read = [(point, ns) for point, ns in clock if point >= 0 and slow[point]] if in_burst else []
-
-    def shared(place: int) -> bool:
-        first = [(point, ns) for point, ns in read if point >= place][:1]
-        return any(
-            math.log(ns / median(in_burst)) >= CLOCK_LEAST * math.log(levels_ms[point] / burst_ms)
-            for point, ns in first
-        )
-
-    return next(filter(shared, away), away[0] if away else None)
+    shares = [
+        (point, math.log(ns / median(in_burst)) >= CLOCK_LEAST * math.log(levels_ms[point] / burst_ms))
+        for point, ns in clock
+        if in_burst and point >= 0 and slow[point]
+    ]
+    hot = (place for place in away if next((share for point, share in shares if point >= place), False))
+    return next(hot, away[0] if away else None)
 
 
 def steady_from(levels_ms: Sequence[float], since: int = 0) -> int | None:
