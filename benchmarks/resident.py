@@ -8,17 +8,15 @@ measuring, not the network.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 # Activations of 0.4 MB, of which two are live. Layers that take about 14 ms together on a core of 2 to 3 GHz.
 INPUT_SIZE = 56
 _CHANNELS, _LAYERS = 32, 28
-# Weights of 0.27 MB, which every step of a sequence uses again: one step a pixel, 6 us each on a core of 3 GHz.
-RECURRENT_INPUT_SIZE = 80
-_HIDDEN = 128
 # Activations of 0.37 MB, worked on in place: layers of some 20 us each on a core of 3 GHz, so that starting one is little.
 ROOTS_INPUT_SIZE = 176
-_ROOTS = 280
+_ROOTS, _MANY_ROOTS = 280, 2400
 
 
 def shallow() -> Any:  # noqa: ANN401  (torch is imported when a network is asked for)
@@ -29,23 +27,6 @@ def shallow() -> Any:  # noqa: ANN401  (torch is imported when a network is aske
     for _ in range(_LAYERS):
         body += [nn.Conv2d(_CHANNELS, _CHANNELS, 3, padding=1), nn.ReLU()]
     return nn.Sequential(*body)
-
-
-def recurrent() -> Any:  # noqa: ANN401  (as above)
-    """About 40 ms an iteration: ten periods of a quota that is looked at every 4 ms."""
-    from torch import Tensor, nn
-
-    class OverPixels(nn.Module):
-        """(1, 3, H, W) to (1, H * W, 128): an LSTM over the pixels, row by row."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.lstm = nn.LSTM(3, _HIDDEN, batch_first=True)
-
-        def forward(self, image: Tensor) -> Tensor:
-            return self.lstm(image.flatten(2).transpose(1, 2))[0]
-
-    return OverPixels()
 
 
 def roots() -> Any:  # noqa: ANN401  (as above)
@@ -67,3 +48,21 @@ def roots() -> Any:  # noqa: ANN401  (as above)
             return image + found
 
     return Roots()
+
+
+def many_roots(folder: Path) -> Path:
+    """Those and more as a file of ncnn's, without weights: pnnx does not convert so many layers within five minutes.
+
+    About 40 ms an iteration: ten periods of a quota that is looked at every 4 ms.
+    """
+    absolute, root = 0, 5
+    size = ROOTS_INPUT_SIZE
+    layers = [f"Input in0 0 1 in0 0={size} 1={size} 2=3", f"UnaryOp abs 1 1 in0 x0 0={absolute}"]
+    layers += [
+        f"UnaryOp root{at} 1 1 x{at} {'out0' if at == _MANY_ROOTS - 1 else f'x{at + 1}'} 0={root}"
+        for at in range(_MANY_ROOTS)
+    ]
+    path = folder / "many_roots.param"
+    path.write_text("\n".join(["7767517", f"{len(layers)} {len(layers)}", *layers, ""]), encoding="ascii")
+    path.with_suffix(".bin").write_bytes(b"")
+    return path

@@ -185,8 +185,8 @@ class Pair:
 
         return Gate(limits, reference, probe, phone.bench.thermometer, phone.clock, phone.bench.emit)
 
-    def subject(self, model: str, input_size: int) -> Subject:
-        """``model`` in ncnn, exported where the cache lacks it and proven on the phone."""
+    def subject(self, model: str, input_size: int | None = None) -> Subject:
+        """``model`` in ncnn, exported where the cache lacks it and proven on the phone; a file says its own size."""
         request = Request(
             models=(model,),
             runtimes=("ncnn",),
@@ -194,7 +194,7 @@ class Pair:
             precisions=("fp32",),
             threads=1,
             cores=(CORE,),
-            input_size=(input_size,),
+            input_size=(input_size,) if input_size else None,
         )
         self.twin.bench.launcher.prepare(prepare(request, self.phone.bench).subjects[0].runtime, self.twin.bench.emit)
         return prepare(request, self.twin.bench).subjects[0]

@@ -119,7 +119,9 @@ def test_a_measure_launch_writes_its_rows_in_the_order_of_the_python_agent(tmp_p
 
 
 def test_iterations_after_a_canary_are_dropped_and_those_after_the_warm_up_are_not(tmp_path):
-    _, trace = run_agent(plan(tmp_path, "measure", ncnn_net(tmp_path, RELU, 2), runtime="ncnn"))
+    # One stall must not take all the time that there is to measure.
+    schedule = replace(QUICK, measure_ms=200)
+    _, trace = run_agent(plan(tmp_path, "measure", ncnn_net(tmp_path, RELU, 2), runtime="ncnn", schedule=schedule))
     blocks = trace.of(IterationsRow)
     assert len(blocks) >= 2
     assert [block.dropped for block in blocks] == [0] + [QUICK.drop_after_canary] * (len(blocks) - 1)

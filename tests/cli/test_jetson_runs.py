@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from edgebench.cli import measuring as cli_measuring
 from edgebench.runtime import python_agent
 from tests.cli.board_desk import board_desk, run_on, target_with_python
-from tests.cli.phone_desk import ONCE, Edgebench, refused, started, the_record
+from tests.cli.phone_desk import ONCE, SLOW, Edgebench, refused, started, the_record
 from tests.cli.test_measuring_verbs import save_network
 from tests.virtual_board.board import VirtualBoard, virtual_board
 from tests.virtual_board.sshd import NAME
@@ -113,8 +114,10 @@ def test_a_board_that_throttles_is_not_believed(jetson: VirtualBoard, tmp_path: 
 
 
 def test_the_monitor_runs_beside_onnx_runtime_too_and_its_cost_is_in_the_result(
-    edgebench: Edgebench, jetson: VirtualBoard, tmp_path: Path
+    edgebench: Edgebench, jetson: VirtualBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As beside the native harness: long enough for its first line.
+    monkeypatch.setattr(cli_measuring, "Schedule", lambda: SLOW)
     save_network(tmp_path / "conv.onnx", 4)
     target = target_with_python(tmp_path / "mine.yaml", NAME, "onnxruntime")
     done = run_on(edgebench, tmp_path / "conv.onnx", target, tmp_path / "runs", *ONCE)

@@ -82,7 +82,7 @@ def test_a_check_on_a_phone_that_throttles_all_the_time_is_inconclusive_and_says
     nets = ("--baseline", "net.param", "--candidate", "renamed.param")
     flags = ("--target", "cool.yaml", "--runs-dir", str(tmp_path), "--max-time", "60s", "--json")
     process = started(pixel.folder, "check", *nets, *flags, module="edgebench")
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=200)
     assert process.returncode == 4, err
     check = json.loads(out)["checks"][0]["check"]
     assert (check["verdict"], check["launches"]) == ("inconclusive", 0), check

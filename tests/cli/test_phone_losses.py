@@ -177,7 +177,8 @@ def test_a_clock_that_jumps_in_the_middle_does_not_matter(
 def test_ctrl_c_during_a_launch_leaves_nothing_on_the_phone(
     edgebench: Edgebench, xiaomi: Desk, tmp_path: Path, number: signal.Signals
 ) -> None:
-    flags = ["--launches", "3", "--no-gate", "--no-profile", "--stay-awake", "--runs-dir", str(tmp_path)]
+    launches = 8
+    flags = ["--launches", str(launches), "--no-gate", "--no-profile", "--stay-awake", "--runs-dir", str(tmp_path)]
     process = started(tmp_path, "run", xiaomi.net, "--target", "android", *flags)
 
     def in_the_second_launch() -> bool:
@@ -194,11 +195,11 @@ def test_ctrl_c_during_a_launch_leaves_nothing_on_the_phone(
     assert "--resume" in said and "Traceback" not in said
     xiaomi.assert_left_alone()
     record = the_record(tmp_path)
-    assert record.state == "interrupted" and len(record.series[0].launches) in (1, 2)
+    assert record.state == "interrupted" and 1 <= len(record.series[0].launches) < launches
     resumed = edgebench("run", "--resume", "last", "--runs-dir", str(tmp_path), "--json")
     assert resumed.status == 0, resumed.err
     [result] = json.loads(resumed.out)["results"]
-    assert result["launches"] == 3
+    assert result["launches"] == launches
     assert result["identity"]["settings"] == ["stay_awake"], "it goes on under the settings it was begun with"
 
 

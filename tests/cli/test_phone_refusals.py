@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -325,13 +326,17 @@ def test_a_second_run_waits_with_a_message_and_then_measures(samsung: Desk, tmp_
 
 def test_a_run_of_this_computer_is_named_by_its_process(edgebench: Edgebench, samsung: Desk, tmp_path: Path) -> None:
     """Before anything is asked of the phone."""
-    first = started(tmp_path, "run", samsung.net, "--target", "android", *ONCE, "--runs-dir", str(tmp_path / "first"))
+    # More launches than the second needs to find it.
+    flags = ("--launches", "40", "--no-gate", "--no-profile", "--runs-dir", str(tmp_path / "first"))
+    first = started(tmp_path, "run", samsung.net, "--target", "android", *flags)
     assert first.stderr is not None
     assert any("harness" in line for line in iter(first.stderr.readline, ""))
     error = refused(run(edgebench, samsung, tmp_path, "--no-wait"), 5, "device_busy")
     assert f"process {first.pid}" in error["message"]
-    first.communicate(timeout=60)
-    assert first.returncode == 0
+    first.send_signal(signal.SIGINT)
+    _, said = first.communicate(timeout=60)
+    assert first.returncode == 130, said
+    samsung.assert_left_alone()
 
 
 @pytest.mark.parametrize(("name", "core"), [("prime", 1), ("little", 0)])

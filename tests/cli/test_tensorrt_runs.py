@@ -12,12 +12,13 @@ import jsonschema
 import numpy as np
 import pytest
 
+from edgebench.cli import measuring as cli_measuring
 from edgebench.errors import EXIT_DEVICE
 from edgebench.records import IterationsRow, MonitorRow
 from edgebench.records.codec import decode_trace
 from edgebench.records.schema import json_schemas
 from tests.cli.board_desk import board_desk
-from tests.cli.phone_desk import ONCE, Edgebench, refused, the_record
+from tests.cli.phone_desk import ONCE, SLOW, Edgebench, refused, the_record
 from tests.cli.test_measuring_verbs import save_network
 from tests.export.networks import SIDE
 from tests.virtual_board.board import VirtualBoard, virtual_board
@@ -262,8 +263,10 @@ def test_engines_are_tensorrts_alone(edgebench: Edgebench, jetson: VirtualBoard,
 
 
 def test_ncnn_on_the_same_board_has_the_monitor_beside_it(
-    edgebench: Edgebench, jetson: VirtualBoard, tmp_path: Path
+    edgebench: Edgebench, jetson: VirtualBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A monitor beside what takes a moment only may be ended before it said its first line.
+    monkeypatch.setattr(cli_measuring, "Schedule", lambda: SLOW)
     done = edgebench(
         *("run", "net.param", "--target", "orin-nano", "--serial", NAME, "--runtime", "ncnn", "--json"),
         *("--runs-dir", str(tmp_path), *ONCE),
