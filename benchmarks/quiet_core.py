@@ -24,7 +24,7 @@ class QuietCore:
     def __init__(self, core: int, loops: int = 400) -> None:
         self._core = core
         self._loops = loops
-        self._fastest_s = float("inf")
+        self._best_s = float("inf")
 
     def wait(self, at_most_s: float = 3600.0) -> float:
         """Seconds until it was quiet for a look. Raises SystemExit where it never was: a recording goes on another time."""
@@ -43,8 +43,8 @@ class QuietCore:
 
     def _quiet(self) -> bool:
         times_s = sorted(_loop_s() for _ in range(self._loops))
-        self._fastest_s = min(self._fastest_s, times_s[self._loops // 10])
-        return sum(each > _SLOW * self._fastest_s for each in times_s) <= _SLOW_MOST * self._loops
+        self._best_s = min(self._best_s, times_s[self._loops // 10])
+        return sum(each > _SLOW * self._best_s for each in times_s) <= _SLOW_MOST * self._loops
 
 
 def _loop_s() -> float:

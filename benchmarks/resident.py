@@ -51,12 +51,13 @@ def roots() -> Any:  # noqa: ANN401  (as above)
 
 
 def many_roots(folder: Path) -> Path:
-    """Those and more as a file of ncnn's, without weights: pnnx does not convert so many layers within five minutes.
+    """A chain as ``roots``, without its sum, as a file of ncnn's: pnnx takes over five minutes for so many layers.
 
     About 40 ms an iteration: ten periods of a quota that is looked at every 4 ms.
     """
-    absolute, root = 0, 5
     size = ROOTS_INPUT_SIZE
+    # ncnn's UnaryOp tells them apart by number.
+    absolute, root = 0, 5
     layers = [f"Input in0 0 1 in0 0={size} 1={size} 2=3", f"UnaryOp abs 1 1 in0 x0 0={absolute}"]
     layers += [
         f"UnaryOp root{at} 1 1 x{at} {'out0' if at == _MANY_ROOTS - 1 else f'x{at + 1}'} 0={root}"

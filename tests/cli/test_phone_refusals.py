@@ -5,23 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgebench.device import lock
 from edgebench.runtime import native_agent
 from edgebench.runtime.harness_build import Harness, host_abi
 from edgebench.transport import adb
-from edgebench.transport.adb import AdbChannel
-from edgebench.transport.remote import Remote
-from tests.cli.phone_desk import ONCE, Desk, Edgebench, desk, refused, started, the_record
+from tests.cli.phone_desk import ONCE, Desk, Edgebench, desk, refused
 from tests.virtual_phone.faults import Faults, FullStorage
 from tests.virtual_phone.fixtures import adb_daemon
 from tests.virtual_phone.phone import virtual_phone
@@ -287,56 +282,6 @@ def test_a_model_that_the_runtime_cannot_load_is_an_error_of_the_model(
     assert [each["model"] for each in document["results"]] == ["net"]
     assert [each["code"] for each in document["not_measured"]] == ["unsupported_operator"]
     assert "left out: strange on ncnn" in both.err
-
-
-@contextmanager
-def held_by_somebody_else(phone: Desk) -> Iterator[None]:
-    """Another computer's run holds the phone."""
-    owner = lock.Owner("0123456789abcdef", "ada", "lab-2", 4242)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lock, "this_owner", lambda: owner)
-        remote = Remote(AdbChannel.open(phone.phone.serial))
-        holding = lock.locked(remote, "/data/local/tmp/edgebench", "as lab-2 knows it", lambda _event: None)
-        holding.__enter__()
-    yield
-    holding.__exit__(None, None, None)
-
-
-def test_no_wait_fails_at_once_and_names_the_owner(edgebench: Edgebench, samsung: Desk, tmp_path: Path) -> None:
-    with held_by_somebody_else(samsung):
-        error = refused(run(edgebench, samsung, tmp_path, "--no-wait"), 5, "device_busy")
-        assert "ada on lab-2, process 4242" in error["message"]
-        assert "--no-wait" in error["hint"]
-        assert os.path.lexists(samsung.place / "lock"), "it is still theirs"
-    assert not (tmp_path / "runs").exists()
-    samsung.assert_left_alone()
-
-
-def test_a_second_run_waits_with_a_message_and_then_measures(samsung: Desk, tmp_path: Path) -> None:
-    with held_by_somebody_else(samsung):
-        second = started(tmp_path, "run", samsung.net, "--target", "android", *ONCE, "--runs-dir", str(tmp_path))
-        assert second.stderr is not None
-        waiting = next((line for line in iter(second.stderr.readline, "") if "waiting:" in line), "")
-    _, rest = second.communicate(timeout=60)
-    assert "the device is in use: ada on lab-2, process 4242" in waiting, rest
-    assert second.returncode == 0, rest
-    assert "the device is free" in rest
-    assert the_record(tmp_path).state == "complete"
-
-
-def test_a_run_of_this_computer_is_named_by_its_process(edgebench: Edgebench, samsung: Desk, tmp_path: Path) -> None:
-    """Before anything is asked of the phone."""
-    # More launches than the second needs to find it.
-    flags = ("--launches", "40", "--no-gate", "--no-profile", "--runs-dir", str(tmp_path / "first"))
-    first = started(tmp_path, "run", samsung.net, "--target", "android", *flags)
-    assert first.stderr is not None
-    assert any("harness" in line for line in iter(first.stderr.readline, ""))
-    error = refused(run(edgebench, samsung, tmp_path, "--no-wait"), 5, "device_busy")
-    assert f"process {first.pid}" in error["message"]
-    first.send_signal(signal.SIGINT)
-    _, said = first.communicate(timeout=60)
-    assert first.returncode == 130, said
-    samsung.assert_left_alone()
 
 
 @pytest.mark.parametrize(("name", "core"), [("prime", 1), ("little", 0)])

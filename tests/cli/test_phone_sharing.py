@@ -1,0 +1,83 @@
+"""One phone, one user, from the command line: who comes second waits or is told whose it is."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edgebench.device import lock
+from edgebench.transport.adb import AdbChannel
+from edgebench.transport.remote import Remote
+from tests.cli.phone_desk import ONCE, Desk, Edgebench, desk, refused, started, the_record
+
+
+@pytest.fixture(scope="module")
+def samsung(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with desk("samsung_a52", tmp_path_factory.mktemp("samsung")) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def sound(samsung: Desk) -> Iterator[None]:
+    samsung.put_right()
+    yield
+    samsung.assert_left_alone()
+
+
+def not_waiting(edgebench: Edgebench, on: Desk, runs: Path) -> dict[str, str]:
+    """The error of a run that would have to wait."""
+    flags = ("--no-wait", "--runs-dir", str(runs), "--json")
+    return refused(edgebench("run", on.net, "--target", "android", *ONCE, *flags), 5, "device_busy")
+
+
+@contextmanager
+def held_by_somebody_else(phone: Desk) -> Iterator[None]:
+    """Another computer's run holds the phone."""
+    owner = lock.Owner("0123456789abcdef", "ada", "lab-2", 4242)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lock, "this_owner", lambda: owner)
+        remote = Remote(AdbChannel.open(phone.phone.serial))
+        holding = lock.locked(remote, "/data/local/tmp/edgebench", "as lab-2 knows it", lambda _event: None)
+        holding.__enter__()
+    yield
+    holding.__exit__(None, None, None)
+
+
+def test_no_wait_fails_at_once_and_names_the_owner(edgebench: Edgebench, samsung: Desk, tmp_path: Path) -> None:
+    with held_by_somebody_else(samsung):
+        error = not_waiting(edgebench, samsung, tmp_path / "runs")
+        assert "ada on lab-2, process 4242" in error["message"]
+        assert "--no-wait" in error["hint"]
+        assert os.path.lexists(samsung.place / "lock"), "it is still theirs"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_second_run_waits_with_a_message_and_then_measures(samsung: Desk, tmp_path: Path) -> None:
+    with held_by_somebody_else(samsung):
+        second = started(tmp_path, "run", samsung.net, "--target", "android", *ONCE, "--runs-dir", str(tmp_path))
+        assert second.stderr is not None
+        waiting = next((line for line in iter(second.stderr.readline, "") if "waiting:" in line), "")
+    _, rest = second.communicate(timeout=60)
+    assert "the device is in use: ada on lab-2, process 4242" in waiting, rest
+    assert second.returncode == 0, rest
+    assert "the device is free" in rest
+    assert the_record(tmp_path).state == "complete"
+
+
+def test_a_run_of_this_computer_is_named_by_its_process(edgebench: Edgebench, samsung: Desk, tmp_path: Path) -> None:
+    """Before anything is asked of the phone."""
+    # More launches than the second needs to find it.
+    flags = ("--launches", "40", "--no-gate", "--no-profile", "--runs-dir", str(tmp_path / "first"))
+    first = started(tmp_path, "run", samsung.net, "--target", "android", *flags)
+    assert first.stderr is not None
+    assert any("harness" in line for line in iter(first.stderr.readline, ""))
+    error = not_waiting(edgebench, samsung, tmp_path / "runs")
+    assert f"process {first.pid}" in error["message"]
+    first.send_signal(signal.SIGINT)
+    _, said = first.communicate(timeout=60)
+    assert first.returncode == 130, said
