@@ -1,7 +1,7 @@
-"""Waits until a core is left alone: the neighbours of a virtual machine slow it to 1.6 times for minutes, then leave it again.
+"""Waits until a core is steady: the neighbours of a virtual machine slow it to 1.6 times for minutes, then leave it again.
 
-What must tell a few percent cannot be recorded beside them. The wait looks at a loop of this program's own, never at what is
-recorded, and comes before it.
+What must tell a few percent cannot be recorded while they come and go. The wait looks at a loop of this program's own, never
+at what is recorded, and comes before it.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ _SLOW, _SLOW_MOST = 1.25, 0.2
 
 
 class QuietCore:
-    """One core, and how fast a tenth of the loops was in the best look at it; a look takes so many ``loops``.
+    """One core; a look at it takes so many ``loops``. Few of them may stand out from the fast ones of this look and the last.
 
-    Never the one fastest loop: a clock that is set back once would call a core busy for ever.
+    Never from the fastest loop or look of all: a clock that is set back once, or a neighbour that is away for a minute and then
+    stays for an hour, would call a core busy for ever. One that stays slows a device and its twin alike.
     """
 
     def __init__(self, core: int, loops: int = 400) -> None:
         self._core = core
         self._loops = loops
-        self._best_s = float("inf")
+        self._fast_before_s = float("inf")
 
     def wait(self, at_most_s: float = 3600.0) -> float:
         """Seconds until it was quiet for a look. Raises SystemExit where it never was: a recording goes on another time."""
@@ -43,8 +44,9 @@ class QuietCore:
 
     def _quiet(self) -> bool:
         times_s = sorted(_loop_s() for _ in range(self._loops))
-        self._best_s = min(self._best_s, times_s[self._loops // 10])
-        return sum(each > _SLOW * self._best_s for each in times_s) <= _SLOW_MOST * self._loops
+        fast_s = times_s[self._loops // 10]
+        usual_s, self._fast_before_s = min(fast_s, self._fast_before_s), fast_s
+        return sum(each > _SLOW * usual_s for each in times_s) <= _SLOW_MOST * self._loops
 
 
 def _loop_s() -> float:
