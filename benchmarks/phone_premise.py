@@ -35,7 +35,7 @@ from statistics import mean, median
 from typing import Any
 
 from benchmarks.quiet_core import QuietCore
-from benchmarks.resident import INPUT_SIZE
+from benchmarks.resident import ROOTS_INPUT_SIZE
 from benchmarks.simulated_phone import CORE, DESK_C, EXPOSE, FAST, SCHEDULE, WORK, Pair, simulated_pair, truth
 from edgebench.analyze.summary import launch_median_ms
 from edgebench.measure.gate import Gate
@@ -46,7 +46,7 @@ from edgebench.records.codec import encode
 from tests.virtual_phone.thermal_model import ThermalParameters, least_wall_s
 from tests.virtual_phone.thermal_sets import BY_NAME, DEVELOPMENT, HELD_OUT
 
-MODEL = "benchmarks.resident:shallow"
+MODEL = "benchmarks.resident:roots"
 # Launches as many as a run makes that is asked for nothing else.
 RUNS, LAUNCHES = 12, RunPolicy().looks[-1]
 # Launches and their replacements where one is not VALID, as a multiple of LAUNCHES; a twin's tries.
@@ -100,7 +100,7 @@ def measure(thermal: ThermalParameters, path: Path) -> None:
             tempfile.TemporaryDirectory(prefix="edgebench-") as scratch,
             simulated_pair(thermal, Path(scratch)) as pair,
         ):
-            twin = Twin(pair, pair.subject(MODEL, INPUT_SIZE), core)
+            twin = Twin(pair, pair.subject(MODEL, ROOTS_INPUT_SIZE), core)
             for run in range(done, RUNS):
                 with pair.phone.clock.stopped():
                     core.wait()
