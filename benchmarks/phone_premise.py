@@ -54,6 +54,8 @@ AT_MOST = 3
 # How a user chooses it: five degrees above the room, a phone at rest being one or two above it. Lower where launches that
 # pass the gate still end INVALID for their clock canary.
 START_MAX_C = DESK_C + 5.0
+# Of a look whether the core is quiet: a second or two.
+QUIET_LOOPS = 150
 # In the sun or a closed box: one degree below the lowest trip, so that any work takes it to its deepest level.
 BELOW_TRIP_C = 1.0
 # In the skin's time constants: as hot as it gets.
@@ -91,7 +93,7 @@ def hot_runs(name: str) -> list[bool]:
 
 def measure(thermal: ThermalParameters, path: Path) -> None:
     """Appends a row a run to ``path``, where this set's rows are not complete."""
-    core = QuietCore(CORE)
+    core = QuietCore(CORE, QUIET_LOOPS)
     for arm in ARMS:
         done = sum(row["set"] == thermal.name and row["arm"] == arm for row in rows_of(path))
         if done == RUNS:
