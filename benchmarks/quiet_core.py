@@ -22,7 +22,7 @@ class QuietCore:
     stays for an hour, would call a core busy for ever. One that stays slows a device and its twin alike.
     """
 
-    def __init__(self, core: int, loops: int = 400) -> None:
+    def __init__(self, core: int, loops: int) -> None:
         self._core = core
         self._loops = loops
         self._fast_before_s = float("inf")
