@@ -5,7 +5,7 @@ runs, in an order drawn once) or lay on the desk; then the run starts on the des
 but a stop-watch, and with edgebench's gate and validity. Before each launch, and after it where validity is judged, an
 unthrottled twin is launched on the same core, while the first one's time stands still. This machine's own clock moves by
 several percent within seconds, which no phone's does: canaries are held against the twin's right beside. Other work on the
-core would move either side of a ratio: a run waits until the core is quiet, as does a twin whose canaries tell of other work,
+core would move either side of a ratio: a run waits until the core is steady, as does a twin whose canaries tell of other work,
 and a launch between twins that are over 10 % apart does not count.
 
     without   the runs' medians spread (largest by smallest) by more than 1.4
@@ -34,9 +34,9 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from benchmarks.quiet_core import QuietCore
 from benchmarks.resident import ROOTS_INPUT_SIZE
 from benchmarks.simulated_phone import CORE, DESK_C, EXPOSE, FAST, SCHEDULE, WORK, Pair, simulated_pair, truth
+from benchmarks.steady_core import SteadyCore
 from edgebench.analyze.summary import launch_median_ms
 from edgebench.measure.gate import Gate
 from edgebench.measure.launching import Launched, Subject
@@ -54,8 +54,8 @@ AT_MOST = 3
 # How a user chooses it: five degrees above the room, a phone at rest being one or two above it. Lower where launches that
 # pass the gate still end INVALID for their clock canary.
 START_MAX_C = DESK_C + 5.0
-# Of a look whether the core is quiet: a second or two.
-QUIET_LOOPS = 150
+# Of a look whether the core is steady: a second or two.
+LOOK_LOOPS = 150
 # In the sun or a closed box: one degree below the lowest trip, so that any work takes it to its deepest level.
 BELOW_TRIP_C = 1.0
 # In the skin's time constants: as hot as it gets.
@@ -93,7 +93,7 @@ def hot_runs(name: str) -> list[bool]:
 
 def measure(thermal: ThermalParameters, path: Path) -> None:
     """Appends a row a run to ``path``, where this set's rows are not complete."""
-    core = QuietCore(CORE, QUIET_LOOPS)
+    core = SteadyCore(CORE, LOOK_LOOPS)
     for arm in ARMS:
         done = sum(row["set"] == thermal.name and row["arm"] == arm for row in rows_of(path))
         if done == RUNS:
@@ -113,9 +113,9 @@ def measure(thermal: ThermalParameters, path: Path) -> None:
 
 
 class Twin:
-    """The unthrottled twin's launches of ``subject`` on a core that is quiet."""
+    """The unthrottled twin's launches of ``subject`` on a core that is steady."""
 
-    def __init__(self, pair: Pair, subject: Subject, core: QuietCore) -> None:
+    def __init__(self, pair: Pair, subject: Subject, core: SteadyCore) -> None:
         self.pair = pair
         self.subject = subject
         self._core = core
@@ -123,7 +123,7 @@ class Twin:
 
     def launch(self, index: int, *, waits: bool) -> tuple[Row, tuple[CanaryRow, ...]]:
         """One launch and its canaries; repeated a few times where it is not VALID, or not calm: where it ``waits``, after the
-        core was quiet again. No simulated time passes."""
+        core was steady again. No simulated time passes."""
         with self.pair.phone.clock.stopped():
             for _ in range(AT_MOST):
                 launched = self.pair.twin.launch(self.subject, SCHEDULE, index=index)

@@ -33,9 +33,9 @@ from statistics import median
 
 import msgspec
 
-from benchmarks.quiet_core import QuietCore
 from benchmarks.resident import many_roots
 from benchmarks.simulated_phone import CORE, SimulatedPhone, simulated_pair
+from benchmarks.steady_core import SteadyCore
 from benchmarks.throttling_cases import RATE, Drawn, Fault, afflict, draw, thermal_of
 from benchmarks.throttling_figures import REMARK_BLOCK, LaunchRow, Truth, cases_of, rows_of
 from benchmarks.throttling_report import report
@@ -70,7 +70,7 @@ BLOCK = 24
 TARGET = 200
 BLOCKS_MOST = 40
 # 0.8 s before each launch of the twin.
-QUIET_LOOPS = 100
+LOOK_LOOPS = 100
 # The kernel's usual period, at shares from a little below one down to where a small network's median still is unmoved.
 REMARK_PERIOD_US = 100_000
 REMARK_LEVELS = (1, 3, 5, 10, 16, 16)
@@ -105,7 +105,7 @@ class Prompted:
 
 def measure(path: Path, target: int) -> None:
     """Appends a row a launch; whole blocks, each with a parameter set of its own."""
-    rows, core = rows_of(path), QuietCore(CORE, QUIET_LOOPS)
+    rows, core = rows_of(path), SteadyCore(CORE, LOOK_LOOPS)
     block = max((row.block for row in rows if row.block < REMARK_BLOCK), default=-1) + 1
     while (short := _short_of(rows, target)) and block < BLOCKS_MOST:
         order = random.Random(block)  # noqa: S311 - an order that can be repeated
@@ -133,7 +133,7 @@ def _short_of(rows: Sequence[LaunchRow], target: int) -> list[Fault]:
 def measure_block(
     path: Path,
     block: int,
-    core: QuietCore,
+    core: SteadyCore,
     thermal: ThermalParameters,
     cases: Sequence[Drawn],
 ) -> None:

@@ -15,7 +15,7 @@ _STEPS = 300_000
 _SLOW, _SLOW_MOST = 1.25, 0.2
 
 
-class QuietCore:
+class SteadyCore:
     """One core; a look at it takes so many ``loops``. Few of them may stand out from the fast ones of this look and the last.
 
     Never from the fastest loop or look of all: a clock that is set back once, or a neighbour that is away for a minute and then
@@ -28,21 +28,21 @@ class QuietCore:
         self._fast_before_s = float("inf")
 
     def wait(self, at_most_s: float = 3600.0) -> float:
-        """Seconds until it was quiet for a look. Raises SystemExit where it never was: a recording goes on another time."""
+        """Seconds until it was steady for a look. Raises SystemExit where it never was: a recording goes on another time."""
         began_s = time.monotonic()
         before = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {self._core})
         try:
-            while not self._quiet():
+            while not self._steady():
                 if time.monotonic() - began_s > at_most_s:
                     raise SystemExit(
-                        f"core {self._core} was busy for {at_most_s:.0f} s: go on when this machine is quiet"
+                        f"core {self._core} was not steady for {at_most_s:.0f} s: go on when this machine is quiet"
                     )
         finally:
             os.sched_setaffinity(0, before)
         return time.monotonic() - began_s
 
-    def _quiet(self) -> bool:
+    def _steady(self) -> bool:
         times_s = sorted(_loop_s() for _ in range(self._loops))
         fast_s = times_s[self._loops // 10]
         usual_s, self._fast_before_s = min(fast_s, self._fast_before_s), fast_s

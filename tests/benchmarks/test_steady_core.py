@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import quiet_core
-from benchmarks.quiet_core import QuietCore
+from benchmarks import steady_core
+from benchmarks.steady_core import SteadyCore
 
 CORE, LOOPS = 0, 10
 QUIET, BUSY = [0.008] * LOOPS, [0.013] * LOOPS
@@ -16,24 +16,24 @@ COMES_AND_GOES = [0.008, 0.013] * (LOOPS // 2)
 def loops(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that the loops to come take: each look uses up ten of them."""
     left: list[float] = []
-    monkeypatch.setattr(quiet_core, "_loop_s", lambda: left.pop(0))
+    monkeypatch.setattr(steady_core, "_loop_s", lambda: left.pop(0))
     return left
 
 
-def test_a_quiet_core_is_looked_at_once(loops: list[float]) -> None:
+def test_a_steady_core_is_looked_at_once(loops: list[float]) -> None:
     loops += QUIET + QUIET
-    QuietCore(CORE, LOOPS).wait()
+    SteadyCore(CORE, LOOPS).wait()
     assert len(loops) == LOOPS
 
 
 def test_a_neighbour_that_comes_and_goes_is_waited_for(loops: list[float]) -> None:
     loops += COMES_AND_GOES + COMES_AND_GOES + QUIET
-    QuietCore(CORE, LOOPS).wait()
+    SteadyCore(CORE, LOOPS).wait()
     assert not loops
 
 
 def test_a_neighbour_that_just_came_is_waited_for_until_it_is_seen_to_stay(loops: list[float]) -> None:
-    core = QuietCore(CORE, LOOPS)
+    core = SteadyCore(CORE, LOOPS)
     loops += QUIET + BUSY + BUSY
     core.wait()
     core.wait()
@@ -41,7 +41,7 @@ def test_a_neighbour_that_just_came_is_waited_for_until_it_is_seen_to_stay(loops
 
 
 def test_one_loop_that_a_set_back_clock_made_too_short_holds_nothing_up(loops: list[float]) -> None:
-    core = QuietCore(CORE, LOOPS)
+    core = SteadyCore(CORE, LOOPS)
     loops += [0.001, *QUIET[1:], *QUIET]
     core.wait()
     core.wait()
@@ -51,4 +51,4 @@ def test_one_loop_that_a_set_back_clock_made_too_short_holds_nothing_up(loops: l
 def test_a_core_that_is_never_steady_ends_the_recording_with_what_to_do(loops: list[float]) -> None:
     loops += COMES_AND_GOES
     with pytest.raises(SystemExit, match="go on when this machine is quiet"):
-        QuietCore(CORE, LOOPS).wait(at_most_s=0.0)
+        SteadyCore(CORE, LOOPS).wait(at_most_s=0.0)
