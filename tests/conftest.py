@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
@@ -21,20 +21,39 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # ncnn and the harness take minutes to build and are cached by their content: tests share them with the user.
 BUILT = cache_root()
 SHARED = ("ncnn", "harness")
-# Where a machine lacks the right to have a virtual phone these skip; in root's CI none may, or nobody would notice it.
-PHONES = ("/tests/virtual_phone/", "/tests/cli/phone_desk.py")
+# The property of a skipped test's report that names a file in which that was decided.
+DECIDED_IN = "decided in"
+# Where a machine lacks the right to have a virtual phone, or an emulator or a compiler for another processor, these skip; in
+# root's CI, which installs them all, none may, or nobody would notice it.
+NEVER_SKIPPED = ("/tests/virtual_phone/", "/tests/cli/phone_desk.py", "/tests/android_harness/test_other_processors.py")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Notes with a skipped test where that was decided: of a skip in a fixture pytest tells the test's own place alone."""
+    report = yield
+    if report.skipped and call.excinfo is not None:
+        report.user_properties += [(DECIDED_IN, str(entry.path)) for entry in call.excinfo.traceback]
+    return report
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fails a session of CI (EDGEBENCH_CI) in which a test with a virtual phone was skipped."""
+    """Fails a session of CI (EDGEBENCH_CI) in which a test with a virtual phone, or for another processor, was skipped."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     every = reporter.stats.get("skipped", []) if reporter else []
     # By where it was decided: what a way to a device cannot do by its nature is skipped elsewhere.
-    skipped = [each for each in every if any(place in str(each.longrepr[0]) for place in PHONES)]
+    skipped = [each for each in every if any(place in where for place in NEVER_SKIPPED for where in _places(each))]
     if skipped and os.environ.get("EDGEBENCH_CI") and os.geteuid() == 0:
-        reporter.write_line(f"{len(skipped)} tests with a virtual phone were skipped: in CI none may be", red=True)
+        what = "tests with a virtual phone or for another processor"
+        reporter.write_line(f"{len(skipped)} {what} were skipped: in CI none may be", red=True)
         # Not as failed tests end: make has those run once more, alone.
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+
+def _places(skipped: pytest.TestReport) -> list[str]:
+    """Every file that had a part in a skip; of one while tests were collected, that file."""
+    decided = [str(value) for name, value in getattr(skipped, "user_properties", ()) if name == DECIDED_IN]
+    return [str(skipped.longrepr[0]) if isinstance(skipped.longrepr, tuple) else "", *decided]
 
 
 @pytest.fixture(scope="session", autouse=True)

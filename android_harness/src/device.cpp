@@ -1,7 +1,6 @@
 #include "device.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -20,6 +19,7 @@
 #include <stdexcept>
 
 #include "clock.h"
+#include "readings.h"
 
 namespace edgebench {
 namespace {
@@ -32,50 +32,6 @@ constexpr size_t kZonesMax = 4;
 constexpr size_t kSamplesMax = 256;
 // The kernel's own bound, should the watch hang: this much later than the watch would have ended the process.
 constexpr double kAlarmAfterS = 2.0;
-
-// A short file's first number, without allocating; nothing where it cannot be read or holds none.
-std::optional<double> read_number(const char* path) {
-    const int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0) return std::nullopt;
-    char text[64];
-    const ssize_t count = ::read(file, text, sizeof text - 1);
-    close(file);
-    if (count <= 0) return std::nullopt;
-    text[count] = '\0';
-    char* end = nullptr;
-    const double value = std::strtod(text, &end);
-    if (end == text || !std::isfinite(value)) return std::nullopt;
-    return value;
-}
-
-struct CoreTimes {
-    double busy_ms;
-    double steal_ms;
-};
-
-// The lines of `cores` in /proc/stat (man 5 proc): steal is what a hypervisor gave to others, busy what anybody's work ran.
-// Nothing where it cannot be read: some phones keep it from the shell.
-std::optional<CoreTimes> read_core_times(const char* path, const std::vector<int>& cores) {
-    FILE* file = fopen(path, "re");
-    if (file == nullptr) return std::nullopt;
-    char line[512];
-    bool found = false;
-    long long busy = 0;
-    long long stolen = 0;
-    while (fgets(line, sizeof line, file) != nullptr) {
-        int core = -1;
-        long long user = 0, nice = 0, system = 0, irq = 0, softirq = 0, steal = 0;
-        if (sscanf(line, "cpu%d %lld %lld %lld %*d %*d %lld %lld %lld", &core, &user, &nice, &system, &irq, &softirq, &steal) != 7) continue;
-        if (std::find(cores.begin(), cores.end(), core) == cores.end()) continue;
-        found = true;
-        busy += user + nice + system + irq + softirq;
-        stolen += steal;
-    }
-    fclose(file);
-    if (!found) return std::nullopt;
-    const double tick_ms = 1000.0 / static_cast<double>(sysconf(_SC_CLK_TCK));
-    return CoreTimes{static_cast<double>(busy) * tick_ms, static_cast<double>(stolen) * tick_ms};
-}
 
 // Reads it a few times: the middle cost, and whether it can be read at a price worth paying.
 Source source(std::string name, std::string path, const std::function<bool(const char*)>& read) {
@@ -175,11 +131,6 @@ std::optional<int64_t> memory_peak_bytes() {
     return peak;
 }
 
-double celsius(double value) {
-    if (std::abs(value) >= 2000) return value / 1000;
-    return std::abs(value) >= 200 ? value / 10 : value;
-}
-
 Sensors::Sensors(const std::vector<int>& cores, const std::map<std::string, std::string>& thermal_zones, const std::string& root)
     : cores_(cores),
       core_times_(source("times", root + "/proc/stat", [&](const char* file) { return read_core_times(file, cores).has_value(); })) {
@@ -202,16 +153,14 @@ Json Sensors::read() const {
     Json temperature = Json::object();
     Json row = {{"t_ns", now_ns()}, {"battery_current_ua", nullptr}, {"battery_voltage_uv", nullptr}};
     for (const auto& each : frequencies_) {
-        if (const auto value = each.used ? read_number(each.path.c_str()) : std::nullopt) {
-            frequency[each.name] = static_cast<int64_t>(*value);
-        }
+        if (const auto value = each.used ? read_whole(each.path.c_str()) : std::nullopt) frequency[each.name] = *value;
     }
     for (const auto& each : temperatures_) {
-        if (const auto value = each.used ? read_number(each.path.c_str()) : std::nullopt) temperature[each.name] = celsius(*value);
+        if (const auto value = each.used ? read_celsius(each.path.c_str()) : std::nullopt) temperature[each.name] = *value;
     }
     for (const auto& each : battery_) {
-        if (const auto value = each.used ? read_number(each.path.c_str()) : std::nullopt) {
-            row[each.name == "current_now" ? "battery_current_ua" : "battery_voltage_uv"] = static_cast<int64_t>(*value);
+        if (const auto value = each.used ? read_whole(each.path.c_str()) : std::nullopt) {
+            row[each.name == "current_now" ? "battery_current_ua" : "battery_voltage_uv"] = *value;
         }
     }
     row["frequency_khz"] = frequency;

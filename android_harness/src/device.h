@@ -37,9 +37,6 @@ Json host_facts();
 
 std::optional<int64_t> memory_peak_bytes();
 
-// The plausible reading of a thermal zone: the kernel promises m°C, phones also give d°C and °C.
-double celsius(double value);
-
 // One file that is read while a launch runs, and what a read of it costs.
 struct Source {
     std::string name;

@@ -197,14 +197,15 @@ void write_output(const Launch& launch, size_t index, size_t batch, size_t place
     const std::string path = launch.plan.work_dir + "/" + file;
     if (mat.elempack != 1 || mat.elemsize != sizeof(float)) throw AgentError("run_failed", "the output " + name + " is not plain float32");
     FILE* raw = fopen(path.c_str(), "wb");
-    if (raw == nullptr) throw AgentError("run_failed", path + ": " + std::strerror(errno));
+    if (raw == nullptr) throw unwritten("run_failed", path, errno);
     const auto values = static_cast<size_t>(mat.w) * static_cast<size_t>(mat.h) * static_cast<size_t>(mat.d);
-    bool whole = true;
-    for (int channel = 0; channel < mat.c; ++channel) {
-        whole = fwrite(mat.channel(channel).data, sizeof(float), values, raw) == values && whole;
+    // The first failure says why: closing may leave another reason behind.
+    int reason = 0;
+    for (int channel = 0; channel < mat.c && reason == 0; ++channel) {
+        if (fwrite(mat.channel(channel).data, sizeof(float), values, raw) != values) reason = errno != 0 ? errno : EIO;
     }
-    whole = fclose(raw) == 0 && whole;
-    if (!whole) throw AgentError("run_failed", path + ": " + std::strerror(errno));
+    if (fclose(raw) != 0 && reason == 0) reason = errno;
+    if (reason != 0) throw unwritten("run_failed", path, reason);
     std::vector<int> shape{1};
     const std::array<int, 4> sides{mat.c, mat.d, mat.h, mat.w};
     const std::array<bool, 4> there{mat.dims >= 3, mat.dims == 4, mat.dims >= 2, true};

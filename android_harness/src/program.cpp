@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "clock.h"
 #include "device.h"
@@ -45,7 +44,7 @@ Program::Program(const Command& command, const std::vector<int>& cores) : comman
     for (auto& word : command_.argv) argv.push_back(word.data());
     argv.push_back(nullptr);
     const auto failed = [&](const std::string& what, int reason) {
-        throw AgentError("program_failed", command_.argv[0] + " cannot be started: " + what + ": " + std::strerror(reason));
+        throw unwritten("program_failed", command_.argv[0] + " cannot be started: " + what, reason);
     };
     const int output = open(command_.output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (output < 0) failed(command_.output, errno);

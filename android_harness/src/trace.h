@@ -21,14 +21,16 @@ class Trace {
     Trace& operator=(const Trace&) = delete;
 
     // One row, stamped with the time unless it brings its own (an output row has none). After an error or end row nothing
-    // follows; that last row is on the disk when this returns. Throws std::runtime_error where the disk is full; what was
+    // follows; that last row is on the disk when this returns. Throws AgentError, "disk_full" where it is that; what was
     // written of that row is taken back, so that a shorter one can still follow.
     void row(const char* type, Json fields);
-    // As row("error"), but it never throws: there is nobody left to tell.
+    // As row("error"), but it never throws: what the trace does not take is said on standard error, the reason last.
     void error(const std::string& code, const std::string& message) noexcept;
     int64_t rows() const;
 
    private:
+    // Whether the row was still taken.
+    bool append(const char* type, Json fields);
     void write_locked(const std::string& line);
 
     int descriptor_;

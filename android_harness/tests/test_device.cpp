@@ -45,13 +45,6 @@ std::pair<int, Json> watched(const Plan& plan, const Work& work) {
 
 }  // namespace
 
-TEST_CASE("degrees are told from tenths and thousandths by their magnitude") {
-    CHECK(edgebench::celsius(45123) == doctest::Approx(45.123));
-    CHECK(edgebench::celsius(451) == doctest::Approx(45.1));
-    CHECK(edgebench::celsius(45) == doctest::Approx(45));
-    CHECK(edgebench::celsius(-20000) == doctest::Approx(-20));
-}
-
 TEST_CASE("sensors report what can be read and name what cannot") {
     const Temporary root;
     root.write("sys/devices/system/cpu/cpu4/cpufreq/scaling_cur_freq", "2850000\n");
@@ -84,6 +77,31 @@ TEST_CASE("a kernel that tells nothing gives nulls, and everything it does not t
     const Json described = sensors.described(500, {});
     CHECK(described.at("read_cost_ns") == Json::object());
     CHECK(described.at("left_out") == Json{"frequency 0", "temperature cpu", "battery current_now", "battery voltage_now", "core times"});
+}
+
+TEST_CASE("a reading that no sensor can mean is left out of the row like one that cannot be read") {
+    const Temporary root;
+    root.write("sys/devices/system/cpu/cpu4/cpufreq/scaling_cur_freq", "1e300\n");
+    root.write("sys/class/power_supply/battery/current_now", "nan\n");
+    root.write("sys/class/power_supply/battery/voltage_now", "9e18\n");
+    const auto battery = root.write("battery", "31000\n");
+    const auto missing = root.write("missing", "-273150\n");
+    const Sensors sensors({4}, {{"battery", battery}, {"missing", missing}}, root.root.string());
+    Json row = sensors.read();
+    CHECK(row.at("frequency_khz") == Json::object());
+    CHECK(row.at("temperature_c") == Json{{"battery", 31.0}});
+    CHECK(row.at("battery_current_ua").is_null());
+    CHECK(row.at("battery_voltage_uv") == 9000000000000000000);
+    // One that goes wrong, and comes right, while the launch runs.
+    for (const char* text : {"1250000\n", "-1e30\n"}) {
+        root.write("battery", text);
+        root.write("sys/class/power_supply/battery/voltage_now", "-1e30\n");
+        row = sensors.read();
+        CHECK(row.at("temperature_c") == Json::object());
+        CHECK(row.at("battery_voltage_uv").is_null());
+    }
+    root.write("battery", "32000\n");
+    CHECK(sensors.read().at("temperature_c") == Json{{"battery", 32.0}});
 }
 
 TEST_CASE("no more than four zones are read while a launch runs, and the others are named") {

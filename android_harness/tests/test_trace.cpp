@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <thread>
 #include <vector>
 
+#include "error.h"
 #include "temporary.h"
 #include "trace.h"
 
@@ -96,6 +98,41 @@ TEST_CASE("a row that does not fit on the disk is taken back whole, and said") {
     const auto rows = rows_in(path);
     CHECK(rows.size() == 2);
     CHECK(rows.at(1).at("code") == "internal");
+}
+
+TEST_CASE("a full disk has a code of its own, and standard error says it last where the error row does not fit either") {
+    const Temporary folder;
+    const auto said = (folder.root / "said").string();
+    const pid_t child = fork();
+    if (child == 0) {
+        if (freopen(said.c_str(), "w", stderr) == nullptr) _exit(2);
+        Trace trace("/dev/full");
+        bool told = false;
+        try {
+            trace.row("load", {{"artifact", 0}});
+        } catch (const edgebench::AgentError& problem) {
+            told = problem.code == "disk_full" && std::string(problem.what()) == "cannot write the trace: No space left on device";
+        }
+        Trace ended("/dev/null");
+        ended.row("end", Json::object());
+        ended.error("internal", "what came after the end");
+        trace.error("run_failed", "what happened");
+        _exit(told ? 0 : 1);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    CHECK(status == 0);
+    const std::string text = Temporary::read(said);
+    for (const char* line : {"what came after the end\n", "what happened\n"}) CHECK(text.find(line) != std::string::npos);
+    const std::string last = "cannot write the error row: cannot write the trace: No space left on device\n";
+    REQUIRE(text.size() > last.size());
+    CHECK(text.substr(text.size() - last.size()) == last);
+}
+
+TEST_CASE("only a disk without room is called full") {
+    for (const int reason : {ENOSPC, EDQUOT}) CHECK(edgebench::unwritten("run_failed", "f", reason).code == "disk_full");
+    for (const int reason : {EIO, EROFS, EFBIG}) CHECK(edgebench::unwritten("run_failed", "f", reason).code == "run_failed");
+    CHECK(std::string(edgebench::unwritten("run_failed", "f", ENOSPC).what()) == "f: No space left on device");
 }
 
 TEST_CASE("a trace that cannot be opened says why") {

@@ -29,10 +29,10 @@ def main() -> int:
     try:
         _launch(plan, trace)
     except AgentError as error:
-        trace.row("error", code=error.code, message=error.message)
+        trace.error(error.code, error.message)
         return 1
     except BaseException as error:
-        trace.row("error", code="internal", message="{}: {}".format(type(error).__name__, error))
+        trace.error("internal", "{}: {}".format(type(error).__name__, error))
         raise
     return 0
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Callable, Iterator, List, Sequence
 
 from .host import PR_SET_PDEATHSIG
-from .wire import AgentError, Json, TraceWriter
+from .wire import Json, TraceWriter, unwritten
 
 _STOP_NS = 1000000000
 _LOOK_S = 0.01
@@ -52,8 +52,7 @@ class _Program:
                     preexec_fn=_prepared(cores, os.getpid()),
                 )
         except (OSError, subprocess.SubprocessError) as error:
-            text = "{} cannot be started: {}".format(command["argv"][0], error)
-            raise AgentError("program_failed", text) from error
+            raise unwritten("program_failed", "{} cannot be started".format(command["argv"][0]), error) from error
 
     def stop(self) -> Json:
         """Asks it to end, kills it where it does not within a second; the fields of its row."""

@@ -22,6 +22,9 @@ HEARTBEAT_LOOK_S = 0.5
 # The controller's number, where this process is its own child.
 CONTROLLER_VARIABLE = "EDGEBENCH_CONTROLLER"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# Below and above, a thermal zone does not report a temperature (phones have zones of 125000 d°C, of -40, of -274). The
+# controller's own readings and the native harness (readings.cpp) have the same limits.
+PLAUSIBLE_C = (-20.0, 150.0)
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -110,9 +113,9 @@ def start_watchdog(deadline_s: float, trace: TraceWriter, heartbeat: Optional[Tu
         if heartbeat is None:
             time.sleep(deadline_s)
         elif not _outlives(deadline_s, *heartbeat):
-            trace.row("error", code="heartbeat", message="nobody has renewed the heartbeat for too long")
+            trace.error("heartbeat", "nobody has renewed the heartbeat for too long")
             os._exit(1)
-        trace.row("error", code="deadline", message="the plan's deadline of {:g} s passed".format(deadline_s))
+        trace.error("deadline", "the plan's deadline of {:g} s passed".format(deadline_s))
         os._exit(1)
 
     threading.Thread(target=watch, name="watchdog", daemon=True).start()
@@ -154,7 +157,10 @@ def _temperatures_c(zones: Dict[str, str]) -> Dict[str, float]:
             value = float(_read(path) or "")
         except ValueError:
             continue
-        found[name] = celsius(value)
+        degrees_c = celsius(value)
+        # Of "nan" neither holds.
+        if PLAUSIBLE_C[0] <= degrees_c <= PLAUSIBLE_C[1]:
+            found[name] = degrees_c
     return found
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Any, Dict, List
 
-from .wire import AgentError, Json
+from .wire import AgentError, Json, unwritten
 
 
 def read_batch(files: List[Json]) -> Dict[str, Any]:
@@ -15,11 +15,17 @@ def read_batch(files: List[Json]) -> Dict[str, Any]:
 
 
 def write(array: Any, path: str) -> Json:
-    """Writes ``array`` little-endian and contiguous; returns its shape and element type."""
+    """Writes ``array`` little-endian and contiguous; returns its shape and element type. AgentError where it does not fit."""
     import numpy as np
 
     array = np.ascontiguousarray(array)
-    (array if sys.byteorder == "little" else array.byteswap()).tofile(path)
+    data = (array if sys.byteorder == "little" else array.byteswap()).tobytes()
+    try:
+        # Not by tofile(): numpy does not say when the last part of a file found no room.
+        with open(path, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise unwritten("run_failed", path, error) from error
     return {"shape": list(array.shape), "dtype": str(array.dtype)}
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
+import sys
 import threading
 import time
 from typing import Any, Dict
@@ -11,6 +14,8 @@ from typing import Any, Dict
 PLAN_SCHEMA = 1
 TRACE_SCHEMA = 1
 MODES = ("measure", "profile", "verify", "canary", "pair")
+# A disk without room, and a quota that is used up.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Json = Dict[str, Any]
 
@@ -24,10 +29,19 @@ class AgentError(Exception):
         self.message = message
 
 
+def unwritten(code: str, what: str, error: Exception) -> AgentError:
+    """The failure of what could not be written: a full disk has a code of its own, as nothing but free space mends it."""
+    full = isinstance(error, OSError) and error.errno in _FULL
+    return AgentError("disk_full" if full else code, "{}: {}".format(what, error))
+
+
 def read_plan(path: str) -> Json:
     """The plan at ``path``. Raises OSError or ValueError where there is no JSON object that names its trace."""
     with open(path, encoding="utf-8") as file:
-        plan = json.load(file)
+        try:
+            plan = json.load(file)
+        except ValueError as error:
+            raise ValueError("{} is not a plan: {}".format(path, error)) from error
     if not isinstance(plan, dict) or not isinstance(plan.get("trace_path"), str):
         raise ValueError(path + " is not a plan: it names no trace_path")
     return plan
@@ -55,20 +69,58 @@ class TraceWriter:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
         self._lock = threading.Lock()
         self._closed = False
+        self._bytes = 0
         self.rows = 0
 
     def row(self, kind: str, **fields: Any) -> None:
-        """One row, stamped with the time unless it brings its own (an output row has none)."""
+        """One row, stamped with the time unless it brings its own (an output row has none).
+
+        AgentError, ``disk_full`` where it is that; what was written of that row is taken back: a shorter one can still follow.
+        """
+        self._append(kind, fields)
+
+    def error(self, code: str, message: str) -> None:
+        """An error row. Never raises: what the trace does not take is said on standard error, the reason last."""
+        said = message
+        try:
+            if self._append("error", {"code": code, "message": message}):
+                return
+        except AgentError as problem:
+            # Last: where no row says how a launch ended, the controller goes by the last line.
+            said += "\ncannot write the error row: {}".format(problem)
+        # That may be a file on the same disk.
+        with contextlib.suppress(OSError):
+            print(said, file=sys.stderr, flush=True)  # noqa: T201
+
+    def _append(self, kind: str, fields: Json) -> bool:
+        """Whether the row was still taken."""
         if kind != "output":
             fields.setdefault("t_ns", time.monotonic_ns())
         line = json.dumps(dict(fields, type=kind), separators=(",", ":"), allow_nan=False) + "\n"
         data = line.encode("utf-8")
         with self._lock:
             if self._closed:
-                return
-            while data:
-                data = data[os.write(self._descriptor, data) :]
-            self.rows += 1
-            if kind in ("error", "end"):
-                self._closed = True
-                os.fsync(self._descriptor)
+                return False
+            try:
+                self._write(data)
+                self.rows += 1
+                if kind in ("error", "end"):
+                    self._closed = True
+                    # Some file systems find only now that there is no room for what was written.
+                    os.fsync(self._descriptor)
+            except OSError as error:
+                raise unwritten("internal", "cannot write the trace", error) from error
+        return True
+
+    def _write(self, data: bytes) -> None:
+        """All of it, or none. Raises OSError."""
+        left = data
+        try:
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+        except OSError:
+            # Where even that fails the reader finds a torn last line, and says so.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._bytes)
+            raise
+        self._bytes += len(data)

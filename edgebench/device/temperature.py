@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 
-from edgebench.agent.host import celsius
+from edgebench.agent.host import PLAUSIBLE_C, celsius
 
-# Below and above, a thermal zone does not report a temperature (phones have zones of 125000 d°C, of -40, of -274).
-_PLAUSIBLE_C = (-20.0, 150.0)
 # Not float(): it also takes "nan", "1_000" and digits of other scripts.
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 
 def plausible(degrees_c: float) -> bool:
     """Whether a sensor in or on a computer may mean it."""
-    return _PLAUSIBLE_C[0] <= degrees_c <= _PLAUSIBLE_C[1]
+    return PLAUSIBLE_C[0] <= degrees_c <= PLAUSIBLE_C[1]
 
 
 def zone_celsius(text: str) -> float | None:

@@ -58,8 +58,8 @@ class HostLauncher:
     def launch(self, plan: Plan) -> Trace:
         """One fresh process; its trace, complete to the end row.
 
-        Raises LaunchFailed with the agent's own words, its exit status or its bound; UnsupportedOperator and NotInstalled
-        where that was the reason. The trace file stays where it is in every case.
+        Raises LaunchFailed with the agent's own words, its exit status or its bound; UnsupportedOperator, NotInstalled and
+        NoSpace where that was the reason. The trace file stays where it is in every case.
         """
         folder = Path(plan.work_dir)
         trace_path = Path(plan.trace_path)
@@ -75,7 +75,8 @@ class HostLauncher:
             stdout=folder / "agent.stdout",
             stderr=stderr,
         )
-        ending = Ending(completed.status, completed.timed_out, plan.deadline_s + GRACE_S, completed.stderr_tail, stderr)
+        bound_s = plan.deadline_s + GRACE_S
+        ending = Ending(completed.status, completed.timed_out, bound_s, completed.stderr_tail, stderr, here=True)
         return finished_trace(plan, trace_path, ending)
 
 

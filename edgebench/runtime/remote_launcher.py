@@ -28,7 +28,7 @@ from edgebench.records.codec import encode, encode_trace
 from edgebench.runtime.base import Runtime
 from edgebench.runtime.ending import Ending, finished_trace
 from edgebench.runtime.heartbeat import MAX_AGE_S, heartbeat
-from edgebench.runtime.launch_scripts import clean_up_script, start_script
+from edgebench.runtime.launch_scripts import clean_up, require_noted, start_script
 from edgebench.runtime.remote_agent import RemoteAgent, Site
 from edgebench.transport.patience import Patience
 from edgebench.transport.remote import Remote
@@ -140,19 +140,25 @@ class RemoteLauncher:
             # What went wrong must not be forgotten over a cable that is out, too, a Ctrl-C above all. What stays on the device
             # ends by its own deadline, and the next run removes it.
             try:
-                self._remote.run_script(clean_up_script(folder), timeout_s=GRACE_S)
+                stays = clean_up(self._remote, folder, timeout_s=GRACE_S)
             except DeviceError as trouble:
-                error.add_note(f"the launch's folder stays on the device: {trouble.message}")
+                stays = f"the launch's folder stays on the device: {trouble.message}"
+            if stays:
+                error.add_note(stays)
             if not isinstance(error, DeviceLost | CommandTimedOut):
                 raise
             self._return_and_clean_up(folder, error)
             raise _LaunchLost(f"the device was lost during the launch: {error.message}", hint=error.hint) from error
         try:
-            self._remote.run_script(clean_up_script(folder), timeout_s=GRACE_S)
+            self._tell(clean_up(self._remote, folder, timeout_s=GRACE_S))
         except (DeviceLost, CommandTimedOut) as error:
             # What it was for is here: nothing is lost but time.
             self._return_and_clean_up(folder, error)
         return done
+
+    def _tell(self, stays: str) -> None:
+        if stays:
+            self._emit(Note(stays))
 
     def _return_and_clean_up(self, folder: str, error: DeviceLost | CommandTimedOut) -> None:
         """Waits for the device, which may have been restarted: nothing is taken for granted. Raises DeviceLost."""
@@ -161,7 +167,7 @@ class RemoteLauncher:
         self._patience.await_return(lost)
         self._pushed.clear()
         self._started.clear()
-        self._patience.ask(lambda: self._remote.run_script(clean_up_script(folder), timeout_s=GRACE_S))
+        self._tell(self._patience.ask(lambda: clean_up(self._remote, folder, timeout_s=GRACE_S)))
 
     def _launch(self, plan: Plan, folder: str) -> Trace:
         there = self._planned(plan, folder)
@@ -229,6 +235,7 @@ class RemoteLauncher:
             said_path.write_text(late.output[-_SAID_CHARACTERS:], encoding="utf-8")
             return finished_trace(plan, trace_path, Ending(0, True, bound_s, late.output.strip(), said_path))
         said_path.write_text(ran.output[-_SAID_CHARACTERS:], encoding="utf-8")
+        require_noted(ran, folder)
         # A harness that could not start wrote none; what it said is told then.
         with suppress(DeviceRefused):
             self._moving(lambda: self._remote.pull(there.trace_path, trace_path))

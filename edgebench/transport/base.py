@@ -8,6 +8,9 @@ from typing import Protocol
 
 from edgebench.errors import DeviceError, DeviceFull, DeviceRefused, TransferFailed
 
+# The mend of DeviceFull.
+FREE_SOME = "free some space on the device: old files of edgebench can be removed"
+
 OnBytes = Callable[[bytes], None]
 OnProgress = Callable[[int], None]
 """Told how many bytes have been moved so far."""
@@ -47,6 +50,12 @@ class Channel(Protocol):
         """Lets the device go. A closed channel may not be used again."""
 
 
+def says_full(text: str) -> bool:
+    """Whether a program says, in strerror's words, that a disk has no room or a quota is used up."""
+    lowered = text.lower()
+    return "no space left" in lowered or "quota exceeded" in lowered
+
+
 def device_said_no(what: str, text: str) -> DeviceError:
     """The error for what a device said about a file: strerror's words, whichever program passes them on.
 
@@ -54,9 +63,9 @@ def device_said_no(what: str, text: str) -> DeviceError:
     """
     said = text.strip() or "no reason given"
     message = f"cannot {what}: {said}"
+    if says_full(said):
+        return DeviceFull(message, hint=FREE_SOME)
     lowered = said.lower()
-    if "no space left" in lowered or "quota exceeded" in lowered:
-        return DeviceFull(message, hint="free some space on the device: old files of edgebench can be removed")
     if "read-only file system" in lowered:
         return DeviceRefused(message, hint="choose a folder that can be written to, such as /data/local/tmp on a phone")
     if any(

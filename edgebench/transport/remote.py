@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from edgebench.errors import CommandTimedOut, DeviceError, DeviceFull, DeviceLost, DeviceRefused
 from edgebench.files import full_disk_is_said, sha256_bytes, sha256_file
-from edgebench.transport.base import Channel, OnProgress, device_said_no
+from edgebench.transport.base import FREE_SOME, Channel, OnProgress, device_said_no
 from edgebench.transport.wrapped import OnLine, Unwrapper, kill_script, new_word, wrap
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -266,7 +266,7 @@ class Remote:
         if told != str(size) and free_kib and int(free_kib[1]) * 1024 < size:
             raise DeviceFull(
                 f"cannot {what}: {size} bytes, and {int(free_kib[1]) * 1024} are free",
-                hint="free some space on the device: old files of edgebench can be removed",
+                hint=FREE_SOME,
             )
         return ran.output
 

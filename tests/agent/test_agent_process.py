@@ -174,6 +174,19 @@ def test_a_file_that_is_no_plan_is_refused_on_stderr(tmp_path):
     assert done.returncode == 1 and b"is not a plan" in done.stderr
 
 
+def test_a_full_disk_is_said_by_a_row_or_on_stderr_and_ends_the_launch(tmp_path):
+    wanted = plan(tmp_path, "verify")
+    (tmp_path / "artifact0_batch0_output0.raw").symlink_to("/dev/full")
+    status, trace = run_agent(wanted)
+    assert status == 1 and trace.error is not None
+    assert trace.error.code == "disk_full" and "No space left on device" in trace.error.message
+    (tmp_path / "plan.json").write_bytes(encode(replace(wanted, trace_path="/dev/full")))
+    command = [*PYTHON_AGENT, "plan.json"]
+    done = subprocess.run(command, cwd=tmp_path, env=agent_environment(1), capture_output=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.rstrip().endswith(b"No space left on device") and b"Traceback" not in done.stderr
+
+
 def test_an_input_file_of_the_wrong_size_is_an_error_not_a_wrong_tensor(tmp_path):
     wanted = plan(tmp_path, "verify")
     Path(wanted.artifacts[0].batches[0][0].path).write_bytes(b"\0" * 12)

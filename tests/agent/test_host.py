@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
 from edgebench.agent import host
+from edgebench.device.temperature import plausible
+from edgebench.files import shipped_folder
 
 WATCHDOG_WHILE_HUNG = """
 import ctypes, sys
@@ -24,6 +27,24 @@ ctypes.PyDLL(None).sleep(30)  # PyDLL keeps the interpreter's lock: no Python th
 def test_a_c_call_that_never_gives_the_lock_back_is_ended_by_the_kernel(tmp_path):
     done = subprocess.run([sys.executable, "-c", WATCHDOG_WHILE_HUNG, str(tmp_path / "t")], timeout=20, check=False)
     assert done.returncode != 0
+
+
+DEADLINE_ON_A_FULL_DISK = """
+import time
+from edgebench.agent import host
+from edgebench.agent.wire import TraceWriter
+host.ALARM_AFTER_DEADLINE_S = 20.0
+host.start_watchdog(0.2, TraceWriter("/dev/full"))
+time.sleep(60)
+"""
+
+
+def test_a_deadline_that_no_row_can_tell_ends_the_agent_all_the_same():
+    argv = [sys.executable, "-c", DEADLINE_ON_A_FULL_DISK]
+    done = subprocess.run(argv, timeout=40, check=False, capture_output=True, text=True)
+    assert done.returncode == 1, "the watchdog's own end, not the alarm's"
+    assert "the plan's deadline of 0.2 s passed\n" in done.stderr
+    assert done.stderr.rstrip().endswith("No space left on device")
 
 
 HEARTBEAT = """
@@ -72,6 +93,23 @@ def test_telemetry_leaves_out_what_cannot_be_read(tmp_path):
     row = host.telemetry([min(os.sched_getaffinity(0))], zones)
     assert row["temperature_c"] == {"cpu": 41.5}
     assert row["cpu_time_ns"] > 0
+
+
+@pytest.mark.parametrize("text", ["-20001", "150001", "-274000", "-40", "151", "nan", "inf", "-1e300"])
+def test_a_reading_that_no_sensor_can_mean_is_left_out_like_one_that_cannot_be_read(tmp_path, text):
+    (tmp_path / "odd").write_text(f"{text}\n")
+    (tmp_path / "coldest").write_text("-20000\n")
+    (tmp_path / "hottest").write_text("150000\n")
+    zones = {name: str(tmp_path / name) for name in ("odd", "coldest", "hottest")}
+    row = host.telemetry([min(os.sched_getaffinity(0))], zones)
+    assert row["temperature_c"] == {"coldest": -20.0, "hottest": 150.0}
+
+
+def test_both_agents_and_the_controller_hold_a_zone_to_the_same_limits():
+    source = (shipped_folder("android_harness") / "src" / "readings.cpp").read_text()
+    found = {name: float(value) for name, value in re.findall(r"kPlausible(Min|Max)C = (\S+);", source)}
+    assert host.PLAUSIBLE_C == (found["Min"], found["Max"]) == (-20.0, 150.0)
+    assert [plausible(each) for each in (-20.1, -20.0, 150.0, 150.1)] == [False, True, True, False]
 
 
 def test_the_peak_memory_is_this_programs_own_and_not_its_parents():

@@ -12,8 +12,8 @@ import pytest
 from msgspec.structs import replace
 
 from edgebench.runtime import get_runtime
-from tests.agent.launches import plan, run_agent
-from tests.android_harness.starting import endless, harness_argv, launch_harness, trace_in
+from tests.agent.launches import ncnn_net, plan, run_agent
+from tests.android_harness.starting import RELU, endless, harness_argv, launch_harness, trace_in
 
 pytestmark = pytest.mark.usefixtures("either_harness")
 
@@ -91,7 +91,27 @@ def test_a_launch_ends_by_its_deadline_even_if_it_is_told_to_ignore_signals(tmp_
     assert b'"deadline"' in (tmp_path / "trace.jsonl").read_bytes()
 
 
-def test_a_full_disk_is_said_and_ends_the_launch(tmp_path):
+def test_a_full_disk_is_said_last_and_ends_the_launch(tmp_path):
     done = launch_harness(replace(plan(tmp_path, "canary", runtime="none"), trace_path="/dev/full"))
     assert done.returncode == 1
-    assert "No space left on device" in done.stderr
+    assert done.stderr.rstrip().endswith("No space left on device"), "the controller reads the last line"
+
+
+def test_outputs_that_find_no_room_are_a_full_disk_and_no_failure_of_the_run(tmp_path):
+    (tmp_path / "artifact0_batch0_output0.raw").symlink_to("/dev/full")
+    status, trace = run_agent(plan(tmp_path, "verify", ncnn_net(tmp_path, RELU, 2), runtime="ncnn"))
+    assert status == 1 and trace.error is not None
+    assert trace.error.code == "disk_full" and trace.error.message.endswith("No space left on device")
+
+
+def test_a_plan_that_cannot_be_read_is_named_and_nothing_else_is_said_to_be_wrong(tmp_path):
+    wanted = plan(tmp_path, "verify", ncnn_net(tmp_path, RELU, 2), runtime="ncnn")
+    argv = harness_argv(wanted)
+    for text, says in (("{", "is not a plan"), (None, "cannot be read")):
+        path = tmp_path / "plan.json"
+        path.unlink(missing_ok=True)
+        if text is not None:
+            path.write_text(text)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
+        assert done.returncode == 1 and not Path(wanted.trace_path).exists()
+        assert str(path) in done.stderr and says in done.stderr.splitlines()[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,10 +100,17 @@ def test_what_ncnn_cannot_do_is_refused(tmp_path, options, shape, code):
     assert status == 1 and trace.error is not None and trace.error.code == code
 
 
-def test_missing_weights_are_a_load_error(tmp_path):
-    files = ncnn_net(tmp_path, RELU, 2) | {"bin": str(tmp_path / "gone.bin")}
+@pytest.mark.parametrize("damaged", ["no weights", "weights cut short", "no graph", "no graph at all"])
+def test_files_that_ncnn_cannot_read_are_a_load_error(tmp_path, damaged):
+    files = ncnn_net(tmp_path, "Input in0 0 1 in0\nInnerProduct full 1 1 in0 out0 0=4 1=0 2=144", 2)
+    if damaged == "weights cut short":
+        Path(files["bin"]).write_bytes(b"\0" * 20)
+    elif damaged == "no graph":
+        Path(files["param"]).write_text("no ncnn graph\n")
+    else:
+        Path(files["param" if damaged == "no graph at all" else "bin"]).unlink()
     _, trace = run_agent(plan(tmp_path, "verify", files, runtime="ncnn"))
-    assert trace.error is not None and trace.error.code == "load_failed"
+    assert trace.error is not None and trace.error.code == "load_failed", trace.error
 
 
 def test_a_measure_launch_writes_its_rows_in_the_order_of_the_python_agent(tmp_path):

@@ -250,6 +250,25 @@ def test_storage_that_fills_up_while_a_model_is_sent_leaves_no_half_file(
     samsung.assert_left_alone()
 
 
+def test_storage_that_fills_up_while_a_launch_runs_is_the_phones_and_no_failure_of_the_model(
+    edgebench: Edgebench, samsung: Desk, tmp_path: Path
+) -> None:
+    # Another network, which has to be proven: of three pages its outputs would take the fourth.
+    net = tmp_path / "net.param"
+    net.write_text(Path(samsung.net).read_text().replace("pool", "fills"))
+    net.with_suffix(".bin").write_bytes(b"")
+    launches = "/data/local/tmp/edgebench/launches"
+    samsung.sh(f"mkdir -p {launches}; /usr/bin/mount -t tmpfs -o size=12k,mode=1777 small {launches}")
+    try:
+        done = edgebench("run", str(net), "--target", "android", *ONCE, "--runs-dir", str(tmp_path / "runs"), "--json")
+        error = refused(done, 5, "device_full")
+        assert "No space left on device" in error["message"] and "are free" not in error["message"]
+        assert "free some space on the device" in error["hint"]
+    finally:
+        samsung.sh(f"/usr/bin/umount {launches}")
+    samsung.assert_left_alone()
+
+
 def test_a_runtime_that_phones_do_not_have_is_refused_before_anything_is_exported(
     edgebench: Edgebench, samsung: Desk, tmp_path: Path
 ) -> None:

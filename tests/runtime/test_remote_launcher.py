@@ -10,11 +10,19 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from edgebench.errors import DeviceLost, DeviceRefused, EdgebenchError, LaunchFailed, UnsupportedOperator, UsageError
+from edgebench.errors import (
+    DeviceFull,
+    DeviceLost,
+    DeviceRefused,
+    EdgebenchError,
+    LaunchFailed,
+    UnsupportedOperator,
+    UsageError,
+)
 from edgebench.events import Event, Note, ignore
 from edgebench.files import sha256_file
 from edgebench.records import Plan
-from edgebench.runtime import get_runtime, remote_launcher
+from edgebench.runtime import get_runtime, launch_scripts, remote_launcher
 from edgebench.runtime.harness_build import Harness
 from edgebench.runtime.heartbeat import heartbeat
 from edgebench.runtime.remote_agents import native_agents
@@ -140,6 +148,12 @@ def test_threads_of_the_plan_are_those_that_openmp_is_told(tmp_path: Path) -> No
             UnsupportedOperator,
             "because",
         ),
+        (f"cat > \"${{1%/*}}/trace.jsonl\" <<'E'\n{HEADER}{error('disk_full')}E\n", DeviceFull, "because"),
+        (
+            f"printf '%s' '{HEADER}' > \"${{1%/*}}/trace.jsonl\"; echo No space left on device >&2; exit 1",
+            DeviceFull,
+            "No space left on device",
+        ),
         ('echo nonsense > "${1%/*}/trace.jsonl"', LaunchFailed, "trace.jsonl"),
     ],
 )
@@ -150,6 +164,46 @@ def test_every_bad_end_is_told_in_the_harness_own_words_and_left_clean(
     failure = bench.failure()
     assert type(failure) is kind and says in failure.message
     assert (tmp_path / "here" / "agent.stderr").is_file()
+
+
+class Full(Channel):
+    """There is no room for the number of a harness."""
+
+    def stream(self, script: str, on_bytes: OnBytes, *, timeout_s: float) -> bool:
+        if STARTS not in script:
+            return super().stream(script, on_bytes, timeout_s=timeout_s)
+        folder = Path(self.sent[-1]).parent
+        full = [folder / name for name in ("pid", "why")]
+        for path in full:
+            path.symlink_to("/dev/full")
+        closed = super().stream(script, on_bytes, timeout_s=timeout_s)
+        for path in full:
+            path.unlink()  # it is also read from, without end
+        return closed
+
+
+def test_a_harness_whose_number_cannot_be_noted_is_ended_and_the_full_disk_told(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, f"echo $$ > {tmp_path}/running; exec sleep 300", Full())
+    failure = bench.failure()
+    assert type(failure) is DeviceFull and "/pid on the device: " in failure.message
+    running = tmp_path / "running"
+    assert not running.exists() or not runs(running.read_text().strip())
+
+
+def test_a_clean_up_that_fails_is_told_and_hides_neither_a_trace_nor_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch_scripts, "clean_up_script", lambda folder: f"echo '{folder} is busy'; exit 1")
+    bench = Bench(tmp_path)
+    assert bench.launcher.launch(bench.plan).complete
+    [told] = [each.text for each in bench.told if isinstance(each, Note)]
+    assert told.startswith("the launch's folder stays on the device: ") and told.endswith(" is busy")
+    (tmp_path / "failing").mkdir()
+    with pytest.raises(LaunchFailed, match="too little memory") as raised:
+        failing = Bench(tmp_path / "failing", "echo too little memory; exit 7")
+        failing.launcher.launch(failing.plan)
+    [note] = raised.value.__notes__
+    assert note.endswith(" is busy")
 
 
 def test_the_trace_of_the_launch_before_does_not_pass_for_this_ones(tmp_path: Path) -> None:

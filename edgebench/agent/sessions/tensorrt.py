@@ -7,7 +7,7 @@ import os
 from typing import Any, Callable, Dict, List, Optional
 
 from ..cuda import Cuda
-from ..wire import AgentError, Json
+from ..wire import AgentError, Json, unwritten
 from . import OwnTimes, Request, file, required
 from .tensorrt_build import Log, build_engine, prepare_plugins, strongly_typed
 
@@ -216,7 +216,7 @@ class TensorRtSession:
             with open(path, "w", encoding="utf-8") as handle:
                 handle.write(told)
         except OSError as error:
-            raise AgentError("run_failed", "{} cannot be written: {}".format(path, error)) from error
+            raise unwritten("run_failed", "{} cannot be written".format(path), error) from error
         self.optimized_graph = path
 
 

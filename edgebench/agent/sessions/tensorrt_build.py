@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import Any, List
 
-from ..wire import AgentError
+from ..wire import AgentError, unwritten
 from . import Request, file, required
 
 _SAID_CHARACTERS = 600
@@ -72,7 +72,7 @@ def build_engine(trt: Any, log: Log, request: Request, path: str) -> None:
     try:
         _write(path, bytes(engine))
     except OSError as error:
-        raise AgentError("build_failed", "{} cannot be written: {}".format(path, error)) from error
+        raise unwritten("build_failed", "{} cannot be written".format(path), error) from error
     cache = config.get_timing_cache()
     if cache is not None:
         # It saves time and no more: an engine that is there is not given up for it.
