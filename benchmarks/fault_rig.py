@@ -28,9 +28,9 @@ from tests.virtual_phone import host
 from tests.virtual_phone.faults import Faults
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-# As the device's own bounds have it: a launch ends at its deadline and the guard restores when its lease is over (120 s,
+# As the device's own bounds have it: a launch ends at its deadline and the guard restores when its lease is over (145 s,
 # in ticks of 5 s that a busy machine makes longer); each leaves a moment later.
-GUARD_BOUND_S = 150.0
+GUARD_BOUND_S = 175.0
 # A killed guard, or one whose journal is gone, ends at its next tick.
 LEAVE_BOUND_S = 15.0
 # So many looks in a row must find nothing.

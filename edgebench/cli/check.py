@@ -35,7 +35,9 @@ from edgebench.records import (
 )
 
 # What --resume may be given with: where the run is, and how the verdict is told.
-RESUME_TAKES = frozenset({"resume", "runs_dir", "serial", "wait", "junit", "markdown", "svg", "annotations", "as_json"})
+RESUME_TAKES = frozenset(
+    {"resume", "runs_dir", "serial", "wait", "verify_files", "junit", "markdown", "svg", "annotations", "as_json"}
+)
 
 
 @click.command("check")

@@ -119,7 +119,8 @@ def resumed(name: str, flags: MeasuringFlags, emit: Emit) -> tuple[RunStore, Run
 
     store = find_run(flags.runs_dir, name)
     begun = store.load()
-    access = Access(wait=flags.wait, settings=begun.series[0].identity.settings)
+    settings = begun.series[0].identity.settings
+    access = Access(wait=flags.wait, verify_files=flags.verify_files, settings=settings)
     # A phone on a network may have another port by now; that it is the same phone is checked.
     with open_bench(on_serial(begun.target, flags.serial), emit, access) as bench:
         return store, resume(store, bench)

@@ -19,8 +19,8 @@ from edgebench.cli.options import MeasuringFlags, depth_option, measuring_option
 from edgebench.cli.progress import progress
 from edgebench.errors import UsageError
 
-# What --resume may be given with: where the run is, and how it is shown.
-RESUME_TAKES = frozenset({"resume", "runs_dir", "as_json", "depth", "strict", "wait", "serial"})
+# What --resume may be given with: where the run and its device are, whether to trust the files there, and how it is shown.
+RESUME_TAKES = frozenset({"resume", "runs_dir", "as_json", "depth", "strict", "wait", "serial", "verify_files"})
 
 
 @click.command("run")

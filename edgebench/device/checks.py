@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from edgebench.records import GateLimits, ThermalState
+
 # The harness is 2 to 20 MB, a backbone up to 100 MB, and a comparison puts several there.
 FREE_MIN_BYTES = 500_000_000
 
@@ -19,6 +21,22 @@ class Check:
     ok: bool | None
     found: str
     mend: str = ""
+
+
+def start_checks(thermal: ThermalState, gate: GateLimits) -> Iterable[Check]:
+    """Whether a launch would start now: as measure.gate judges it, by the body, and by the chip only where nothing else is.
+
+    Nothing where the target has no limit, or no sensor can be read.
+    """
+    warm = thermal.hottest("skin", "battery") or thermal.hottest("soc", "other")
+    if warm is None or gate.start_max_c is None:
+        return
+    yield Check(
+        "start temperature",
+        warm.celsius <= gate.start_max_c,
+        f"{warm.name} at {warm.celsius:.1f} °C, a launch starts at {gate.start_max_c:.1f} °C",
+        f"let it cool: each launch is kept waiting for that, for up to {gate.max_wait_s:.0f} s; with --no-gate none is",
+    )
 
 
 def place_questions(folder: str) -> dict[str, str]:

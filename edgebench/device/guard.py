@@ -44,6 +44,14 @@ class Guard:
         """``lease_s`` in ticks, at least one."""
         return max(1, round(lease_s / self.tick_s))
 
+    def kept_s(self, lease_s: float) -> float:
+        """For how long a session to which ``lease_s`` is granted has its settings at least."""
+        return self.ticks(lease_s) * self.tick_s
+
+    def restored_s(self, lease_s: float) -> float:
+        """When they are restored at the latest after that grant: it is seen when the guard wakes next."""
+        return self.kept_s(lease_s) + self.tick_s
+
 
 def journal_script(guard: Guard, restoring: Sequence[str]) -> str:
     """Runs every command of ``restoring``, also when an earlier one fails, and removes itself if all succeeded."""

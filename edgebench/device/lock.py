@@ -1,14 +1,12 @@
 """One device, one user: a lock on this computer and one on the device itself, both with their owner and age.
 
-This computer's lock is the kernel's (flock): it dies with its process. The device's is a symbolic link, whose creation is
-atomic and whose target names the owner; a *lease* beside it, another link, tells when the owner was last there, by the device's
-uptime: its wall clock jumps when a network sets it. A lock whose lease is older than ``STALE_S`` is removed, by one of all who
-find it.
+This computer's is in ``host_lock``. The device's is a symbolic link, whose creation is atomic and whose target names the owner;
+a *lease* beside it, another link, tells when the owner was last there, by the device's uptime: its wall clock jumps when a
+network sets it. A lock whose lease is older than ``STALE_S`` is removed, by one of all who find it.
 """
 
 from __future__ import annotations
 
-import fcntl
 import getpass
 import json
 import os
@@ -19,13 +17,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
+from itertools import repeat
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 from urllib.parse import quote, unquote
 
+from edgebench.device.host_lock import host_lock
 from edgebench.errors import DeviceBusy, DeviceError
 from edgebench.events import Emit, Note, Waiting
-from edgebench.files import state_root
 from edgebench.transport.base import device_said_no
 from edgebench.transport.remote import Ran
 
@@ -34,6 +33,8 @@ STALE_S = 600
 # How long a second run waits for the first.
 WAIT_MAX_S = 3600.0
 _POLL_S = 2.0
+# Each look at the device's lock runs a script beside what is timed there: soon rarer than that, see ``_ever_rarer``.
+_POLL_MAX_S = 30.0
 _COMMAND_S = 15.0
 # The device's own time: since which start, and for how many seconds. The wall clock only where it does not tell.
 _CLOCK = (
@@ -196,6 +197,29 @@ def _holder(output: str) -> tuple[str, bool, str]:
 
 
 @contextmanager
+def held_here(
+    name: str, emit: Emit, *, wait: bool = True, sleep_s: Callable[[float], None] = time.sleep
+) -> Iterator[None]:
+    """Holds this computer's lock of that name, before the device is asked anything. Raises DeviceBusy, at once where not
+    ``wait``."""
+    owner = str(this_owner())
+    with host_lock(name) as lock:
+        _take(lambda: lock.try_acquire(owner), emit, wait=wait, sleep_s=sleep_s, polls_s=repeat(_POLL_S))
+        yield
+
+
+def wait_until_free(
+    shell: Shell, folder: str, emit: Emit, *, wait: bool = True, sleep_s: Callable[[float], None] = time.sleep
+) -> None:
+    """Returns once nobody holds the device. Its lock is only looked at: it is asked nothing else while somebody measures there.
+
+    Raises DeviceBusy, at once where not ``wait``.
+    """
+    lock = DeviceLock(shell, folder, this_owner())
+    _take(lock.holder, emit, wait=wait, sleep_s=sleep_s, polls_s=_ever_rarer())
+
+
+@contextmanager
 def locked(
     shell: Shell,
     folder: str,
@@ -207,11 +231,10 @@ def locked(
     sleep_s: Callable[[float], None] = time.sleep,
 ) -> Iterator[DeviceLock]:
     """Holds the device, first on this computer, then on the device. Raises DeviceBusy, at once where not ``wait``."""
-    owner = this_owner()
-    lock = DeviceLock(shell, folder, owner, shared=shared)
-    with _host_lock(device_id) as file:
-        _take(lambda: _try_host(file, owner), emit, wait=wait, sleep_s=sleep_s)
-        _take(lock.try_acquire, emit, wait=wait, sleep_s=sleep_s)
+    lock = DeviceLock(shell, folder, this_owner(), shared=shared)
+    with held_here(device_id, emit, wait=wait, sleep_s=sleep_s):
+        # A stale lock is broken by the first attempt; the second one takes it.
+        _take(lock.try_acquire, emit, wait=wait, sleep_s=sleep_s, polls_s=_ever_rarer(), at_once=2)
         try:
             yield lock
         finally:
@@ -222,13 +245,27 @@ def locked(
                 emit(Note(f"{told}: {error.message}"))
 
 
-def _take(attempt: Callable[[], str | None], emit: Emit, *, wait: bool, sleep_s: Callable[[float], None]) -> None:
+def _ever_rarer() -> Iterator[float]:
+    poll_s = _POLL_S
+    while True:
+        yield poll_s
+        poll_s = min(2 * poll_s, _POLL_MAX_S)
+
+
+def _take(
+    attempt: Callable[[], str | None],
+    emit: Emit,
+    *,
+    wait: bool,
+    sleep_s: Callable[[float], None],
+    polls_s: Iterator[float],
+    at_once: int = 1,
+) -> None:
+    """Attempts until it succeeds, ``at_once`` times before the first wait, then after each of ``polls_s``."""
     waited_s = 0.0
-    tried_again = False
     while (holder := attempt()) is not None:
-        if not tried_again:
-            # A stale lock was broken by the first attempt; the second one takes it.
-            tried_again = True
+        at_once -= 1
+        if at_once > 0:
             continue
         if not wait or waited_s >= WAIT_MAX_S:
             raise DeviceBusy(
@@ -236,34 +273,11 @@ def _take(attempt: Callable[[], str | None], emit: Emit, *, wait: bool, sleep_s:
                 hint="wait for that run, or leave out --no-wait to wait here until it is over",
             )
         emit(Waiting(f"the device is in use: {holder}", waited_s, WAIT_MAX_S))
-        sleep_s(_POLL_S)
-        waited_s += _POLL_S
+        poll_s = min(next(polls_s), WAIT_MAX_S - waited_s)
+        sleep_s(poll_s)
+        waited_s += poll_s
     if waited_s:
         emit(Note("the device is free"))
-
-
-@contextmanager
-def _host_lock(device_id: str) -> Iterator[IO[str]]:
-    path = state_root() / "locks" / f"{device_id}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
-        yield file
-        # The file stays, empty: were it removed, two processes could each lock one of the same name.
-        file.seek(0)
-        if f"process {os.getpid()}\n" in file.read():
-            file.truncate(0)
-
-
-def _try_host(file: IO[str], owner: Owner) -> str | None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        return file.read().strip() or "another run on this computer"
-    file.truncate(0)
-    file.write(f"{owner}\n")
-    file.flush()
-    return None
 
 
 def _parsed(holder: str) -> Owner | None:

@@ -49,6 +49,8 @@ class Changed:
 
     def __init__(self, shell: ReturningShell, changes: Sequence[Change], guard: Guard, emit: Emit) -> None:
         self.said = tuple(change.said for change in changes)
+        # Those that may be in force: where the device is lost during a renewal, nobody knows whether it heard that.
+        self._grants_s: tuple[float, ...] = (guard.lease_s,)
         self._shell = shell
         self._changes = changes
         self._guard = guard
@@ -69,19 +71,29 @@ class Changed:
         if not self._changes:
             return
         guard = self._guard
-        script = renew_script(guard, guard.lease_s if lease_s is None else lease_s)
-        ran = self._shell.run_script(script, timeout_s=COMMAND_S)
+        wanted_s = guard.lease_s if lease_s is None else lease_s
+        least_s = guard.kept_s(min(self._grants_s))
+        ran = self._granted(wanted_s)
         if ran.status == NO_GUARD:
             self._emit(Note("the device was started again: its settings are changed anew"))
             self.set()
-            ran = self._shell.run_script(script, timeout_s=COMMAND_S)
+            ran = self._granted(wanted_s)
         if ran.status == NO_JOURNAL:
             raise DeviceRefused(
-                f"the device has put its settings back: for more than {guard.lease_s:g} s it heard nothing of this session",
+                f"the device has put its settings back: for more than {least_s:g} s it heard nothing of this session",
                 hint="repeat the run; what was measured since the last launch does not have these settings",
             )
         if ran.status != 0:
             raise refused("the lease of its settings cannot be renewed", ran, f"look into {guard.folder} on the device")
+        self._grants_s = (wanted_s,)
+
+    def restored_s(self) -> float:
+        """How long after its last word the device has its settings back at the latest, where this session is gone."""
+        return self._guard.restored_s(max(self._grants_s))
+
+    def _granted(self, lease_s: float) -> Ran:
+        self._grants_s = (*self._grants_s, lease_s)
+        return self._shell.run_script(renew_script(self._guard, lease_s), timeout_s=COMMAND_S)
 
 
 Setting = Callable[[Shell], Change]
@@ -108,12 +120,12 @@ def changed(shell: ReturningShell, which: Sequence[Setting], guard: Guard, emit:
         yield held
     except BaseException as error:
         try:
-            _restore(shell, guard)
+            _restore(shell, guard, held)
         except DeviceError as trouble:
             error.add_note(f"{trouble.message}: {trouble.hint}")
         raise
     try:
-        _restore(shell, guard)
+        _restore(shell, guard, held)
     except DeviceError as trouble:
         emit(Note(f"{trouble.message}: {trouble.hint}"))
 
@@ -131,8 +143,8 @@ def restore_left_over(shell: Shell, guard: Guard) -> bool:
     return "restored" in ran.output.split()
 
 
-def _restore(shell: ReturningShell, guard: Guard) -> None:
-    """Restores, waiting for a lost device. Raises DeviceLost, DeviceRefused."""
+def _restore(shell: ReturningShell, guard: Guard, held: Changed) -> None:
+    """Restores what is ``held``, waiting for a lost device. Raises DeviceLost, DeviceRefused."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             restore_left_over(shell, guard)
@@ -142,7 +154,7 @@ def _restore(shell: ReturningShell, guard: Guard) -> None:
                 continue
             raise DeviceLost(
                 "the device was lost before its settings were restored",
-                hint=f"its guard restores them within {guard.lease_s + guard.tick_s:g} s; after a reboot the next run does",
+                hint=f"its guard restores them within {held.restored_s():g} s; after a reboot the next run does",
             ) from error
         return
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from edgebench.device.checks import Check, place_checks, place_questions
+import platform
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from edgebench.device.checks import Check, place_checks, place_questions, start_checks
 from edgebench.device.host import HostDevice
 from edgebench.device.linux.device import LinuxDevice
 from edgebench.device.shell import ask
 from edgebench.errors import DeviceRefused, NotInstalled
 from edgebench.events import Emit
 from edgebench.measure.opening import RIGHT_MODEL, connected, place_of, user_of, wrong_model
-from edgebench.records import TargetSpec
+from edgebench.records import DeviceFacts, GateLimits, TargetSpec
+from edgebench.runtime.harness_build import ABIS, find_harness
 from edgebench.transport.remote import Remote
 
+# Debian's, for any harness; a compiler besides.
+_BUILD_TOOLS = (("cmake", "cmake"), ("ninja", "ninja-build"))
+_JSON_HEADER = Path("/usr/include/nlohmann/json.hpp")
 # More runnable processes than this for each core means that something else is at work.
 _LOAD_PER_CORE = 0.3
 
@@ -22,7 +31,7 @@ def checkup(target: TargetSpec, emit: Emit) -> tuple[Check, ...]:
     Raises DeviceNotFound or DeviceUnauthorized where there is no device to look at.
     """
     if target.platform == "host":
-        return machine_checks(HostDevice())
+        return machine_checks(HostDevice(), target.gate)
     with connected(target, emit) as (remote, device):
         if user := user_of(target.platform, remote):
             return (Check("use", False, f"in use: {user}", "wait for that run: what is asked here would disturb it"),)
@@ -31,13 +40,47 @@ def checkup(target: TargetSpec, emit: Emit) -> tuple[Check, ...]:
             said = ask(remote, place_questions(place))
             there = place_checks(said, place, elsewhere="set XDG_CACHE_HOME there for the user that logs in")
             gpu = _gpu_checks(remote, target.python) if "tensorrt" in target.runtimes else ()
-            checks = (*machine_checks(device), *there, *_jetson_checks(device), *gpu)
+            checks = (*machine_checks(device, target.gate), *there, *_jetson_checks(device), *gpu)
         else:
             from edgebench.device.android.doctor import examine
 
-            checks = examine(device, remote)
-        problem = wrong_model(target, device.facts())
+            checks = examine(device, remote, gate=target.gate)
+        facts = device.facts()
+        checks = (*checks, *_harness_checks(target, facts))
+        problem = wrong_model(target, facts)
     return (Check("target", False, problem, RIGHT_MODEL), *checks) if problem else checks
+
+
+def _harness_checks(target: TargetSpec, facts: DeviceFacts) -> Iterable[Check]:
+    """Whether the program for its processor is here, or can be built here, which is not done. Nothing for an unknown one."""
+    abi = target.abi or facts.abi
+    if abi not in ABIS:
+        return
+    if harness := find_harness(abi):
+        yield Check("harness", True, f"{abi}, {harness.toolchain}")
+    elif missing := _missing_packages(abi):
+        yield Check(
+            "harness",
+            False,
+            f"not here for {abi}, and cannot be built: {', '.join(missing)} missing on this machine",
+            f"run: apt-get install {' '.join(missing)}",
+        )
+    else:
+        yield Check(
+            "harness", True, f"for {abi} is built by the first run, in minutes (edgebench harness build --abi {abi})"
+        )
+
+
+def _missing_packages(abi: str) -> tuple[str, ...]:
+    """Debian's packages that building the harness takes and that this machine lacks."""
+    of = ABIS[abi]
+    compilers = [f"{of.compiler}-g++", *(["g++"] if of.machine == platform.machine() else [])]
+    missing = [package for program, package in _BUILD_TOOLS if shutil.which(program) is None]
+    if not any(map(shutil.which, compilers)):
+        missing.append(of.package)
+    if not _JSON_HEADER.is_file():
+        missing.append("nlohmann-json3-dev")
+    return tuple(missing)
 
 
 def _jetson_checks(device: LinuxDevice) -> tuple[Check, ...]:
@@ -87,8 +130,8 @@ def _gpu_checks(remote: Remote, python: str | None) -> tuple[Check, ...]:
     return (engine, seen)
 
 
-def machine_checks(device: LinuxDevice) -> tuple[Check, ...]:
-    """What a measurement on a Linux machine needs."""
+def machine_checks(device: LinuxDevice, gate: GateLimits) -> tuple[Check, ...]:
+    """What a measurement on a Linux machine needs; ``gate`` are the limits that a launch waits for."""
     facts, thermal, state, load = device.facts(), device.thermal_state(), device.state(), device.load_average()
     cores = sum(len(cluster) for cluster in facts.clusters)
     warmest = thermal.hottest()
@@ -124,6 +167,7 @@ def machine_checks(device: LinuxDevice) -> tuple[Check, ...]:
             f"{warmest.name} at {warmest.celsius:.1f} °C" if warmest else "no sensor can be read",
             "without sensors the canaries alone tell heat",
         ),
+        *start_checks(thermal, gate),
         Check(
             "own hardware",
             # Nobody can mend that: it is told.

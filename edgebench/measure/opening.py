@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,25 +13,34 @@ from msgspec.structs import replace
 from edgebench.device.android import FOLDER
 from edgebench.device.guard import Guard
 from edgebench.device.host import HostDevice
-from edgebench.device.lock import DeviceLock, leftover_launches, locked, sweep_script, this_owner
+from edgebench.device.lock import (
+    DeviceLock,
+    held_here,
+    leftover_launches,
+    locked,
+    sweep_script,
+    this_owner,
+    wait_until_free,
+)
 from edgebench.errors import DeviceBusy, DeviceNotFound, DeviceRefused, UsageError
 from edgebench.events import Emit, Note, StageFinished, StageStarted
+from edgebench.files import sha256_bytes
 from edgebench.measure.prepare import Bench
 from edgebench.records import DeviceFacts, TargetSpec, ThermalState
 from edgebench.runtime.harness_build import ABIS
 from edgebench.runtime.launcher import HostLauncher
 from edgebench.runtime.remote_agent import RemoteAgent
 from edgebench.runtime.remote_agents import board_agents, native_agents
-from edgebench.runtime.remote_launcher import Place, RemoteLauncher
+from edgebench.runtime.remote_launcher import GRACE_S, LONG_S, Place, RemoteLauncher
 from edgebench.transport.local import LocalTransport
+from edgebench.transport.patience import Patience, PatientShell
+from edgebench.transport.remote import Remote
 from edgebench.transport.this_machine import THIS_MACHINE
 
 if TYPE_CHECKING:
     from edgebench.device.base import Device
     from edgebench.device.settings import Setting
     from edgebench.transport.base import Channel
-    from edgebench.transport.patience import PatientShell
-    from edgebench.transport.remote import Remote
 
 ANDROID_PLACE = Place(FOLDER)
 # What to do where another phone is connected than the target asks for.
@@ -44,8 +53,8 @@ _SWEEP_S = 30.0
 _ASK_S = 30.0
 # What a 64-bit kernel may run as well, or alone where its system is of 32 bits.
 _OLDER = {"arm64-v8a": "armeabi-v7a"}
-# The longest a run says nothing to the device: a launch at its deadline, and what is done between two.
-_SILENCE_S = 120.0
+# The longest a run says nothing to the device: a launch at its deadline with its grace, and what is done between two.
+_SILENCE_S = LONG_S + GRACE_S + 15.0
 
 
 @dataclass(frozen=True)
@@ -111,29 +120,60 @@ def described_target(name: str, any_one: TargetSpec, address: str, facts: Device
 @contextmanager
 def connected(target: TargetSpec, emit: Emit) -> Iterator[tuple[Remote, Device]]:
     """The phone or board that ``target`` asks for, without taking it: for looking at it. Raises as ``open_bench`` does."""
-    from edgebench.transport.patience import Patience, PatientShell
-    from edgebench.transport.remote import Remote
+    with _reached(target) as remote:
+        yield remote, _device(target, PatientShell(remote, Patience(remote, emit)), remote.address)
 
+
+@contextmanager
+def _reached(target: TargetSpec) -> Iterator[Remote]:
+    """The way to the device that ``target`` asks for. Nothing was asked there yet."""
     remote = Remote(_channel(target))
     try:
-        shell = PatientShell(remote, Patience(remote, emit))
-        yield remote, _device(target, shell, remote.address)
+        yield remote
     finally:
         remote.close()
 
 
+@contextmanager
+def _reached_alone(target: TargetSpec, emit: Emit, *, wait: bool) -> Iterator[Remote]:
+    """As ``_reached``, and no other run of this computer goes that way until the block ends. Raises DeviceBusy.
+
+    The device's own lock, and this computer's by the device's identity, cannot be had without asking it.
+    """
+
+    def alone(address: str) -> AbstractContextManager[None]:
+        return held_here(f"at-{sha256_bytes(address.encode())[:16]}", emit, wait=wait)
+
+    if (address := _named(target)) is None:
+        # adb's own list tells which one there is: the phone hears nothing of that.
+        with _reached(target) as remote, alone(remote.address):
+            yield remote
+        return
+    # A log-in is work for it, too.
+    with alone(address), _reached(target) as remote:
+        yield remote
+
+
+def _named(target: TargetSpec) -> str | None:
+    """By what it is reached, None for the only phone that is there."""
+    if target.platform == "android":
+        return target.serial or target.address
+    # A target without an address is a name in the user's ssh configuration.
+    return target.address or target.name
+
+
 def _channel(target: TargetSpec) -> Channel:
+    address = _named(target)
     if target.platform == "android":
         from edgebench.transport.adb import open_channel
 
-        return open_channel(target.serial or target.address)
+        return open_channel(address)
     from edgebench.transport.ssh import SshChannel
     from edgebench.transport.this_machine import ThisMachine
 
-    if target.address == THIS_MACHINE:
+    if address == THIS_MACHINE:
         return ThisMachine()
-    # A target without an address is a name in the user's ssh configuration.
-    return SshChannel.open(target.address or target.name)
+    return SshChannel.open(address or target.name)
 
 
 def _device(target: TargetSpec, shell: PatientShell, address: str) -> Device:
@@ -211,11 +251,16 @@ def _board_settings(device: Device, wanted: tuple[str, ...], place: Place) -> tu
 @contextmanager
 def _open_remote(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Bench]:
     from edgebench.device.settings import Changed, changed, restore_left_over
-    from edgebench.transport.patience import Patience
 
     with ExitStack() as stack:
         emit(StageStarted("device", target.name))
-        remote, device = stack.enter_context(connected(target, emit))
+        remote = stack.enter_context(_reached_alone(target, emit, wait=access.wait))
+        patience = Patience(remote, emit)
+        shell = PatientShell(remote, patience)
+        # Another computer may be timing a launch there. The lock itself is taken once the harness is built: that takes minutes,
+        # and what to build the device must be asked.
+        wait_until_free(shell, _lock_folder(target.platform), emit, wait=access.wait)
+        device = _device(target, shell, remote.address)
         facts = device.facts()
         abi = _check(target, facts)
         ground = _ground(target, remote, device, access.settings)
@@ -232,7 +277,6 @@ def _open_remote(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Ben
         guard = Guard(ground.place.folder)
         if restore_left_over(remote, guard):
             emit(Note("an earlier run left settings of the device changed: they are restored"))
-        patience = Patience(remote, emit)
         held: Changed | None = None
 
         @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -69,15 +70,39 @@ def test_a_second_run_waits_with_a_message_and_then_measures(samsung: Desk, tmp_
     assert the_record(tmp_path).state == "complete"
 
 
-def test_a_run_of_this_computer_is_named_by_its_process(edgebench: Edgebench, samsung: Desk, tmp_path: Path) -> None:
-    """Before anything is asked of the phone."""
+def questions(of: Desk) -> list[str]:
+    """The commands that ask the phone who it is, or whose: of one run all at its beginning."""
+    texts = [event["text"] for event in of.phone.events("command")]
+    return [text for text in texts if "getprop" in text or "holder" in text]
+
+
+def test_a_run_of_this_computer_is_named_by_its_process_and_the_phone_asked_nothing(
+    edgebench: Edgebench, samsung: Desk, tmp_path: Path
+) -> None:
     # More launches than the second needs to find it.
     flags = ("--launches", "40", "--no-gate", "--no-profile", "--runs-dir", str(tmp_path / "first"))
     first = started(tmp_path, "run", samsung.net, "--target", "android", *flags)
     assert first.stderr is not None
     assert any("harness" in line for line in iter(first.stderr.readline, ""))
+    before = questions(samsung)
+    assert before, "the first one asked both"
     error = not_waiting(edgebench, samsung, tmp_path / "runs")
-    assert f"process {first.pid}" in error["message"]
+    assert f"process {first.pid}, for " in error["message"]
+    assert questions(samsung) == before
     first.send_signal(signal.SIGINT)
     _, said = first.communicate(timeout=60)
     assert first.returncode == 130, said
+
+
+def test_while_another_computer_measures_the_phone_is_asked_whose_it_is_and_nothing_else(
+    edgebench: Edgebench, samsung: Desk, tmp_path: Path
+) -> None:
+    with held_by_somebody_else(samsung):
+        before = len(samsung.phone.events("command"))
+        not_waiting(edgebench, samsung, tmp_path / "runs")
+        refused(edgebench("targets", "add", "theirs", "--json"), 5, "device_busy")
+        [doctor] = json.loads(edgebench("doctor", "--target", "android", "--json").out)["checks"]
+        [_, listed] = json.loads(edgebench("devices", "--json").out)["devices"]
+        asked = samsung.phone.events("command")[before:]
+    assert (doctor["name"], listed["state"]) == ("use", "in use")
+    assert len(asked) == 4 and all("holder" in event["text"] for event in asked), asked

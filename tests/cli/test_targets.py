@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+from types import SimpleNamespace
+
+import pytest
+
+from edgebench.measure import opening
+from tests.cli.phone_desk import refused
 
 
 def test_this_machine_is_a_target_with_its_runtimes(edgebench):
@@ -37,3 +44,16 @@ def test_the_list_says_which_phone_a_target_means(edgebench, tmp_path, monkeypat
     document = json.loads(edgebench("targets", "--json").out)
     lab = next(target for target in document["targets"] if target["name"] == "lab")
     assert (lab["serial"], lab["address"], lab["model"], lab["abi"]) == (None, "10.0.0.7:5555", "Pixel", "x86_64")
+
+
+@pytest.mark.parametrize("which", [("--serial", "8A2X0YBCD"), ("--board", "ann@10.0.0.7")])
+def test_a_device_that_is_measured_on_is_not_asked_what_it_is(edgebench, monkeypatch, which):
+    @contextlib.contextmanager
+    def connected(_target, _emit):
+        yield None, SimpleNamespace(facts=lambda: pytest.fail("it was asked"))
+
+    monkeypatch.setattr(opening, "connected", connected)
+    monkeypatch.setattr(opening, "user_of", lambda _platform, _remote: "ann on desk, process 7, last seen 3 s ago")
+    error = refused(edgebench("targets", "add", "not-written", *which, "--json"), 5, "device_busy")
+    assert "ann on desk, process 7" in error["message"] and "disturb" in error["hint"]
+    assert "not-written" not in edgebench("targets").out

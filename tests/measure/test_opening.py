@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
@@ -23,14 +25,22 @@ PHONE = replace(FACTS, model="Google Pixel 8 Pro", soc="Google Tensor G3", abi="
 
 
 class Shell:
-    """Answers every script of locking, sweeping and settings as a phone in order does; ``scripts`` keeps them."""
+    """Answers every script of locking, sweeping and settings as a phone in order does; ``scripts`` keeps them.
+
+    ``held`` is what its lock says, nothing where nobody holds it.
+    """
 
     address = "8A2X0YBCD"
 
-    def __init__(self, sweeps: str = "", owned: bool = True) -> None:
+    def __init__(self, sweeps: str = "", owned: bool = True, held: str = "") -> None:
         self.scripts: list[str] = []
         self.sweeps = sweeps
         self.owned = owned
+        self.held = held
+
+    def looks(self) -> int:
+        """How many of its scripts do nothing but look at its lock."""
+        return sum("holder" in script and "ln -s" not in script for script in self.scripts)
 
     def run_script(self, script: str, /, *, timeout_s: float = 15.0) -> Ran:
         del timeout_s
@@ -41,7 +51,7 @@ class Shell:
             return Ran(0, "taken\n")
         if "removed ${folder" in script:
             return Ran(0, self.sweeps)
-        return Ran(0, "")
+        return Ran(0, self.held if "holder" in script else "")
 
     def wait(self, timeout_s: float) -> bool:
         del timeout_s
@@ -50,7 +60,7 @@ class Shell:
 
 @pytest.fixture
 def phone(monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """``connected`` finds this phone."""
+    """``open_bench`` finds this phone."""
     shell = Shell()
     finds(monkeypatch, shell, PHONE)
     return shell
@@ -58,10 +68,10 @@ def phone(monkeypatch: pytest.MonkeyPatch) -> Shell:
 
 def finds(monkeypatch: pytest.MonkeyPatch, shell: Shell, facts: DeviceFacts) -> None:
     @contextlib.contextmanager
-    def connected(_target: TargetSpec, _emit: object) -> Iterator[tuple[Shell, AndroidDevice]]:
-        yield shell, AndroidDevice(shell, shell.address)  # type: ignore[arg-type]
+    def reached(_target: TargetSpec) -> Iterator[Shell]:
+        yield shell
 
-    monkeypatch.setattr(opening, "connected", connected)
+    monkeypatch.setattr(opening, "_reached", reached)
     # Nothing is built for a phone that nothing is launched on.
     monkeypatch.setattr(opening, "native_agents", lambda _abi, _emit: {})
     monkeypatch.setattr(AndroidDevice, "facts", lambda _self: facts)
@@ -77,8 +87,8 @@ def refusal(target: TargetSpec) -> EdgebenchError:
 def test_a_phone_is_held_while_the_block_runs_and_let_go_after(phone: Shell) -> None:
     with open_bench(ANDROID, ignore) as bench:
         assert (bench.facts, bench.launched_from, bench.settings) == (PHONE, "adb shell", ())
-        held = [script for script in phone.scripts if "lock" in script]
-        assert len(held) == 1 and "ln -s" in held[0]
+        [looked, taken] = [script for script in phone.scripts if "lock" in script]
+        assert "ln -s" not in looked and "ln -s" in taken
     assert "rm -f" in phone.scripts[-1] and "lock" in phone.scripts[-1]
 
 
@@ -86,6 +96,73 @@ def test_it_is_let_go_after_an_error_too(phone: Shell) -> None:
     with pytest.raises(ZeroDivisionError), open_bench(ANDROID, ignore):
         raise ZeroDivisionError
     assert "lock" in phone.scripts[-1]
+
+
+def busy(target: TargetSpec = ANDROID) -> DeviceBusy:
+    """The error of a run that would have to wait."""
+    with pytest.raises(DeviceBusy) as raised, open_bench(target, ignore, Access(wait=False)):
+        pytest.fail("somebody measures there")
+    return raised.value
+
+
+@pytest.mark.parametrize("target", [ANDROID, replace(ANDROID, serial=Shell.address)])
+def test_a_second_run_of_this_computer_asks_the_phone_nothing_at_all(
+    monkeypatch: pytest.MonkeyPatch, phone: Shell, target: TargetSpec
+) -> None:
+    """Not even whose it is: a launch of the first one may be timed just then."""
+    with open_bench(ANDROID, ignore):
+        second = Shell()
+        finds(monkeypatch, second, PHONE)
+        monkeypatch.setattr(AndroidDevice, "facts", lambda _self: pytest.fail("it was asked who it is"))
+        assert f"process {os.getpid()}, for " in busy(target).message
+    assert second.scripts == []
+
+
+def test_a_second_run_of_this_computer_does_not_even_log_in_to_a_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Board(Shell):
+        address = "ann@10.0.0.7"
+
+    @contextlib.contextmanager
+    def reached(_target: TargetSpec) -> Iterator[Shell]:
+        logins.append(Board())
+        yield logins[-1]
+
+    logins: list[Shell] = []
+    monkeypatch.setattr(opening, "_reached", reached)
+    monkeypatch.setattr(opening, "_device", lambda *_: SimpleNamespace(facts=lambda: PHONE, platform="linux"))
+    monkeypatch.setattr(opening, "place_of", lambda *_: opening.ANDROID_PLACE)
+    monkeypatch.setattr(opening, "board_agents", lambda *_, **__: {})
+    board = on_serial(resolve_target("linux-board"), Board.address)
+    with open_bench(board, ignore):
+        assert f"process {os.getpid()}, for " in busy(board).message
+        assert len(logins) == 1
+
+
+def test_a_run_of_another_computer_is_waited_for_before_the_phone_is_asked_anything_but_whose_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shell = Shell(held="holder somebody\nnow 1234 100\nlease\nmade 1000 1003\n")
+    finds(monkeypatch, shell, PHONE)
+    monkeypatch.setattr(AndroidDevice, "facts", lambda _self: pytest.fail("it was asked who it is"))
+    assert "somebody, last seen 3 s ago" in busy().message
+    assert len(shell.scripts) == shell.looks() == 1
+
+
+def test_a_phone_at_another_address_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, phone: Shell) -> None:
+    with open_bench(ANDROID, ignore):
+        other = Shell()
+        other.address = "R58M000000"
+        finds(monkeypatch, other, replace(PHONE, id="another"))
+        with open_bench(ANDROID, ignore, Access(wait=False)) as bench:
+            assert bench.facts.id == "another"
+
+
+def test_one_phone_at_two_addresses_is_still_one(monkeypatch: pytest.MonkeyPatch, phone: Shell) -> None:
+    with open_bench(ANDROID, ignore):
+        wireless = Shell()
+        wireless.address = "192.168.1.20:5555"
+        finds(monkeypatch, wireless, PHONE)
+        assert f"process {os.getpid()}, for " in busy().message
 
 
 def test_what_an_earlier_run_left_is_told(phone: Shell) -> None:
@@ -119,7 +196,7 @@ def test_another_phone_is_left_alone(phone: Shell) -> None:
     error = refusal(replace(ANDROID, name="mine", model="Galaxy"))
     assert isinstance(error, DeviceNotFound)
     assert "mine asks for a Galaxy" in error.message and "Google Pixel 8 Pro" in error.message
-    assert phone.scripts == []
+    assert len(phone.scripts) == phone.looks() == 1, "nothing was changed there"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +206,7 @@ def test_another_phone_is_left_alone(phone: Shell) -> None:
         (replace(PHONE, abi=None, machine="mips"), "its machine is mips"),
     ],
 )
-def test_a_processor_without_a_harness_is_refused_before_the_phone_is_touched(
+def test_a_processor_without_a_harness_is_refused_before_anything_is_changed_on_the_phone(
     monkeypatch: pytest.MonkeyPatch, facts: DeviceFacts, says: str
 ) -> None:
     shell = Shell()
@@ -137,7 +214,7 @@ def test_a_processor_without_a_harness_is_refused_before_the_phone_is_touched(
     error = refusal(ANDROID)
     assert isinstance(error, DeviceRefused) and says in error.message
     assert "arm64-v8a" in error.hint and "abi:" in error.hint
-    assert shell.scripts == []
+    assert len(shell.scripts) == shell.looks() == 1
 
 
 def test_the_targets_abi_goes_before_what_the_phone_tells(monkeypatch: pytest.MonkeyPatch) -> None:

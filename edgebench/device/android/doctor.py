@@ -11,12 +11,12 @@ from typing import Protocol
 
 from edgebench.device import kernel
 from edgebench.device.android import FOLDER, parse, thermal
-from edgebench.device.checks import Check, place_checks, place_questions
+from edgebench.device.checks import Check, place_checks, place_questions, start_checks
 from edgebench.device.cores import Clusters
 from edgebench.device.guard import Guard
 from edgebench.device.kernel import integer
 from edgebench.device.shell import Shell, ask
-from edgebench.records import DeviceFacts, DeviceState, ThermalState
+from edgebench.records import DeviceFacts, DeviceState, GateLimits, ThermalState
 
 ABIS = ("arm64-v8a", "armeabi-v7a", "x86_64", "riscv64")
 # Battery savers switch themselves on from 15 or 20 % down: this leaves a run of some minutes clear of them.
@@ -57,11 +57,18 @@ class _Seen:
     now_s: float
 
 
-def examine(device: Examined, remote: Shell, *, folder: str = FOLDER, now_s: float | None = None) -> tuple[Check, ...]:
+def examine(
+    device: Examined,
+    remote: Shell,
+    *,
+    gate: GateLimits | None = None,
+    folder: str = FOLDER,
+    now_s: float | None = None,
+) -> tuple[Check, ...]:
     """Looks at everything once, in some seconds, and changes nothing but a script in ``folder`` that it removes.
 
-    ``now_s`` is this computer's time, in seconds since 1970. Raises DeviceLost or DeviceUnauthorized where the device cannot
-    be reached.
+    ``gate`` are the limits that a launch waits for; ``now_s`` is this computer's time, in seconds since 1970. Raises DeviceLost
+    or DeviceUnauthorized where the device cannot be reached.
     """
     facts = device.facts()
     seen = _Seen(
@@ -73,7 +80,14 @@ def examine(device: Examined, remote: Shell, *, folder: str = FOLDER, now_s: flo
         pinned=_pinned(remote, facts.clusters),
         now_s=time.time() if now_s is None else now_s,
     )
-    checks = (_who(seen), _place(seen, folder), _heat(seen), _power(seen), _work(seen))
+    checks = (
+        _who(seen),
+        _place(seen, folder),
+        _heat(seen),
+        start_checks(seen.thermal, gate or GateLimits()),
+        _power(seen),
+        _work(seen),
+    )
     return tuple(check for group in checks for check in group)
 
 

@@ -8,6 +8,7 @@ from edgebench.device.android.device import AndroidDevice
 from edgebench.device.android.doctor import examine
 from edgebench.device.checks import Check
 from edgebench.errors import DeviceLost
+from edgebench.records import GateLimits
 from tests.device.android.test_device import PIXEL
 from tests.device.folder_phone import STAY, FolderPhone
 from tests.device.sample_phone import SamplePhone, sample
@@ -75,6 +76,16 @@ def test_one_fault_is_found_with_its_mend_and_nothing_else_is(name, change, foun
     after = checks(IN_ORDER | change)
     assert {each for each, check in after.items() if check.ok is False} == {name}
     assert found in after[name].found and after[name].mend
+
+
+@pytest.mark.parametrize(("start_max_c", "ok"), [(34.0, False), (45.0, True)])
+def test_a_phone_in_order_that_is_warmer_than_its_target_allows_is_told_so(start_max_c, ok):
+    phone = SamplePhone(IN_ORDER)
+    gate = GateLimits(start_max_c=start_max_c, max_wait_s=600.0)
+    found = {each.name: each for each in examine(AndroidDevice(phone, "usb-1"), phone, gate=gate, now_s=NOW_S)}
+    assert found["temperature"].ok is True, "the phone itself does not mind"
+    assert found["start temperature"].ok is ok
+    assert f"a launch starts at {start_max_c} °C" in found["start temperature"].found
 
 
 def test_a_screen_that_may_go_dark_is_told_and_stands_in_nobodys_way():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from edgebench.device.android.settings import settings_named
-from edgebench.device.guard import install_script
+from edgebench.device.guard import Guard, install_script
 from edgebench.device.settings import changed, restore_left_over
 from edgebench.errors import CommandTimedOut, DeviceLost, DeviceRefused, UsageError
 from edgebench.events import Event, Note
@@ -99,7 +100,8 @@ def test_a_device_lost_for_good_is_said_without_hiding_what_went_wrong_before(ph
     with pytest.raises(KeyboardInterrupt) as caught, changed(phone, BOTH, phone.guard):
         phone.lost = 9
         raise KeyboardInterrupt
-    assert any("its guard restores them" in note for note in caught.value.__notes__)
+    # Ten minutes are granted at first, and the guard looks every twentieth of a second.
+    assert any("its guard restores them within 600.05 s;" in note for note in caught.value.__notes__)
     phone.lost = 0
     assert restore_left_over(phone, phone.guard)
 
@@ -110,7 +112,43 @@ def test_a_session_that_ended_well_is_told_of_what_was_not_restored_and_keeps_wh
     with changed(phone, BOTH, phone.guard, events.append):
         phone.lost = 9
     (note,) = events
-    assert isinstance(note, Note) and "before its settings were restored: its guard restores them" in note.text
+    assert isinstance(note, Note)
+    assert "before its settings were restored: its guard restores them within 600.05 s;" in note.text
+
+
+@pytest.mark.parametrize(
+    ("granted_s", "heard", "told"),
+    [
+        ((120.0,), True, "within 120.05 s"),
+        ((730.0, 120.0), True, "within 120.05 s"),
+        ((120.0, 730.0), True, "within 730.05 s"),
+        ((120.0, 730.0), False, "within 730.05 s"),
+        ((730.0, 120.0), False, "within 730.05 s"),
+    ],
+)
+def test_how_long_the_guard_may_take_is_told_of_what_was_granted_last(tmp_path, granted_s, heard, told):
+    """A sustained launch has all its time; where the cable went during the last renewal, either may be in force."""
+    phone, events = FolderPhone(tmp_path / "phone", lease_s=60.0), list[Event]()
+    phone.returns = False
+    with changed(phone, STAY_AWAKE, phone.guard, events.append) as held:
+        for each_s in granted_s[:-1]:
+            held.renew(each_s)
+        phone.lost = 0 if heard else 1
+        with suppress(DeviceLost):
+            held.renew(granted_s[-1])
+        phone.lost = 9
+    (note,) = events
+    assert isinstance(note, Note) and told in note.text
+    phone.lost = 0
+    assert restore_left_over(phone, phone.guard)
+
+
+def test_a_guard_restores_no_later_than_it_is_said_to_and_no_earlier_than_was_granted():
+    guard = Guard("/x", lease_s=60.0, tick_s=5.0)
+    # It counts whole ticks from the one at which it sees the grant.
+    assert (guard.kept_s(120.0), guard.restored_s(120.0)) == (120.0, 125.0)
+    assert (guard.kept_s(137.4), guard.restored_s(137.4)) == (135.0, 140.0)
+    assert (guard.kept_s(138.0), guard.restored_s(138.0)) == (140.0, 145.0)
 
 
 @pytest.mark.parametrize("error", [DeviceLost("gone", hint="x"), CommandTimedOut("stuck", hint="x", output="")])
@@ -182,8 +220,8 @@ def test_a_renewed_lease_outlives_the_first_and_ends_when_it_was_granted_for_too
         assert phone.value(STAY) == "7"
         held.renew(0.1)
         assert eventually(lambda: phone.value("fixed") == "false" and not phone.journal.exists())
-        with pytest.raises(DeviceRefused, match="has put its settings back"):
-            held.renew()
+        with pytest.raises(DeviceRefused, match=r"has put its settings back: for more than 0\.1 s it heard nothing"):
+            held.renew(600)
 
 
 def test_the_guard_gives_up_on_a_journal_that_never_succeeds(tmp_path):
