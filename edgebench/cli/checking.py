@@ -171,7 +171,7 @@ Found = tuple[CheckResult, list[Result], tuple[int, int] | None]
 def _measured(asked: Asked, flags: MeasuringFlags, sides: Sequence[Side]) -> Found:
     """Both measured now."""
     from edgebench.analyze.verdict import LOOKS
-    from edgebench.report.check import since_stored
+    from edgebench.report.stored_check import since_stored
 
     models = tuple(side.model for side in sides if side.model is not None)
     policy = RunPolicy(
@@ -238,7 +238,7 @@ def _sizes(artifacts: Sequence[Artifact]) -> tuple[int, int]:
 
 def _of_numbers(asked: Asked, flags: MeasuringFlags, sides: Sequence[Side]) -> Found:
     """One side, or both, only as it was stored."""
-    from edgebench.report.check import check_of_stored
+    from edgebench.report.stored_check import check_of_stored
 
     most_s = flags.max_time or MAX_TIME_S
     began_s = time.monotonic()
@@ -252,7 +252,7 @@ def _of_numbers(asked: Asked, flags: MeasuringFlags, sides: Sequence[Side]) -> F
 
 def _with_confirmation(check: CheckResult, sides: Sequence[Side], flags: MeasuringFlags, left_s: float) -> CheckResult:
     """With one more session, within what is left of the time, of the side that can be measured."""
-    from edgebench.report.check import unconfirmed, with_confirmation
+    from edgebench.report.stored_check import unconfirmed, with_confirmation
 
     if all(side.model is None for side in sides):
         note = "no launches confirm it: both are stored numbers"

@@ -199,10 +199,11 @@ def _require_own_files(artifact: Artifact, manifest: Path) -> None:
 
 
 def _tampered(folder: Path, name: str, model: str) -> CacheTampered:
-    return CacheTampered(
-        f"{folder / name} is not what was stored there",
-        hint=f"make it again: edgebench export {model} --rebuild (or remove the folder {folder})",
-    )
+    hint = f"make it again: edgebench export {model} --rebuild (or remove the folder {folder})"
+    if folder.parent != cache_root() / "artifacts":
+        # Nothing here writes into it again: it was exported to, or is a baseline's.
+        hint = "restore the folder from where it came; a baseline's: edgebench baseline save NAME --replace"
+    return CacheTampered(f"{folder / name} is not what was stored there", hint=hint)
 
 
 def _flush(path: Path) -> None:

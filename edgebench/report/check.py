@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from edgebench.analyze.pairs import interference, log_ratios, pair_launches
 from edgebench.analyze.ratios import LogRatio
-from edgebench.analyze.stored import Unpaired, unpaired
 from edgebench.analyze.summary import (
     DISCARDED_SHARE_MAX,
     PARITY_NOT_CHECKED,
@@ -20,25 +19,8 @@ from edgebench.analyze.summary import (
 from edgebench.analyze.verdict import ERROR_EACH_SIDE, agreed, conclude, first_decisive, fixed_look, wider_of
 from edgebench.errors import NoValidMeasurement
 from edgebench.records import Checked, CheckResult, LaunchRecord, LayerChange, Result, RunRecord, Trace
-from edgebench.records.check import Verdict
-from edgebench.report.results import identity_differences
 from edgebench.report.tables import milliseconds
 
-# Where one of these differs two latencies are of two things.
-_ALIKE = (
-    *(
-        "device_id",
-        "runtime",
-        "runtime_version",
-        "runtime_options",
-        "precision_stored",
-        "precision_computed",
-        "threads",
-    ),
-    *("cores", "inputs", "governor", "power_source", "power_mode", "clocks", "settings"),
-)
-# What tells two models, or two launches, apart by itself.
-_OWN = ("model", "model_source", "model_source_version", "weights", "weights_sha256", "reparameterized", "artifact")
 # Modules that grew the most, and by how much of the network at least.
 _LAYERS_SHOWN, _LAYER_SHARE = 5, 0.002
 
@@ -67,7 +49,7 @@ def check_of(
     logs = log_ratios(record, 0, traces, pair_traces)
     design = "paired" if pair.unpaired is None else f"alternating: {pair.unpaired}"
     if len(logs) < looks[0]:
-        return _undecided(record, len(logs), budget, design)
+        return _undecided(record, results, len(logs), budget, design)
     wider = wider_of(record, pair)
     ended, reasons = conclude(logs, budget, looks, wider), []
     # Where it is not concluded it was out of time, or of replacements.
@@ -98,17 +80,18 @@ def check_of(
         confirmation_ratio=ended.confirmation.ratio if ended and ended.confirmation else None,
         design=design,
         reasons=tuple(reasons),
-        notes=tuple(_doubts(record)),
-        layers=_grown(*results) if verdict == "regressed" else (),
+        notes=(*_doubts(record), *parity_not_checked(*results)),
+        layers=grown(*results) if verdict == "regressed" else (),
     )
 
 
-def _undecided(record: RunRecord, told: int, budget: float, design: str) -> CheckResult:
+def _undecided(record: RunRecord, results: Sequence[Result], told: int, budget: float, design: str) -> CheckResult:
     """Too few launches for any look: they were void, or there was no time for more."""
-    judged = _judged(record)
+    began = _judged(record) or _every(record)
     causes = _why_it_ended(record)
     said = f"{told} launches told a ratio, a verdict takes {record.policy.looks[0]}"
-    if not any(it.used or it.validity == "INVALID" for it in judged):
+    # A device that stays hot can take all the time at the gate of its first launch, which may be one that is not judged.
+    if began and not any(it.used or it.validity == "INVALID" for it in began):
         raise NoValidMeasurement(
             f"{said}: {'; '.join(causes)}" if causes else said,
             hint=f"each launch: edgebench show {record.run_id} --launches",
@@ -121,14 +104,14 @@ def _undecided(record: RunRecord, told: int, budget: float, design: str) -> Chec
         launches=told,
         design=design,
         reasons=(said, *causes),
-        notes=tuple(_doubts(record)),
+        notes=(*_doubts(record), *parity_not_checked(*results)),
     )
 
 
 def _why_it_ended(record: RunRecord) -> list[str]:
     """Why a check without an end got no more launches: its time was over, or what was wrong with those that it has."""
     time = [f"its time was over, {record.policy.max_time_s:.0f} s (--max-time)"] if record.out_of_time else []
-    return [*time, *most_common_reasons(it.reasons for it in _judged(record))]
+    return [*time, *most_common_reasons(it.reasons for it in _judged(record) or _every(record))]
 
 
 def _doubts(record: RunRecord) -> list[str]:
@@ -151,83 +134,26 @@ def _judged(record: RunRecord) -> list[LaunchRecord]:
     [pair] = record.pairs
     if pair.unpaired is None:
         return list(pair.launches)
+    return _alone(record)
+
+
+def _every(record: RunRecord) -> list[LaunchRecord]:
+    """All that were begun, judged or not."""
+    return [*record.pairs[0].launches, *_alone(record)]
+
+
+def _alone(record: RunRecord) -> list[LaunchRecord]:
     return [it for series in record.series for it in series.launches if it.repeated]
 
 
-def check_of_stored(baseline: Result, candidate: Result, budget: float, why: str) -> CheckResult:
-    """The verdict where one of the two is a stored number (``why``): by the cards first, then by the numbers.
-
-    Their intervals are of one session each, and sessions differ by more: the word *unpaired* stands with the verdict.
-    """
-    differing = identity_differences([baseline.identity, candidate.identity])
-    notes = [
-        f"{name} differs: {' and '.join(values)}" for name, values in differing.items() if name not in (*_ALIKE, *_OWN)
+def parity_not_checked(*results: Result) -> list[str]:
+    """Of which of them nobody knows whether it computes what its model does: that bears on no latency, yet on what to ship."""
+    return [
+        f"{each.label}: {reason}"
+        for each in results
+        for reason in each.reasons
+        if reason.startswith(PARITY_NOT_CHECKED)
     ]
-    reasons = [f"{name} differs: {' and '.join(differing[name])}" for name in _ALIKE if name in differing]
-    found: Unpaired | None = None
-    if reasons:
-        reasons.append("latencies of unlike things say nothing about the candidate")
-    else:
-        found = unpaired(baseline.launch_medians_ms, candidate.launch_medians_ms, budget)
-        if found is None:
-            reasons.append("one launch has no interval")
-    reasons += _doubtful(baseline, candidate)
-    verdict: Verdict = found.verdict if found and not reasons else "inconclusive"
-    if found and verdict == "inconclusive" and not reasons:
-        reasons.append("the interval holds the budget")
-    return CheckResult(
-        verdict=verdict,
-        budget=budget,
-        ratio=found.ratio if found else None,
-        bounds=found.bounds if found else None,
-        launches=candidate.launches,
-        design=f"unpaired: {why}",
-        reasons=tuple(reasons),
-        notes=tuple(notes),
-        layers=_grown(baseline, candidate) if verdict == "regressed" else (),
-    )
-
-
-def _doubtful(*results: Result) -> list[str]:
-    """Why these results are no base of a verdict on latency: nothing where they are."""
-    found = []
-    for each in results:
-        # What a file computes bears on no latency.
-        doubts = [reason for reason in each.reasons if not reason.startswith(PARITY_NOT_CHECKED)]
-        if each.verdict != "VALID" and doubts:
-            found.append(f"{each.label} is {each.verdict}: {'; '.join(doubts)}")
-    return found
-
-
-def with_confirmation(check: CheckResult, baseline: Result, candidate: Result) -> CheckResult:
-    """A check by a stored number that says *regressed*, with launches of one more session of what can be measured: they have
-    to be above the budget by themselves."""
-    found = unpaired(baseline.launch_medians_ms, candidate.launch_medians_ms, check.budget)
-    doubts = _doubtful(baseline, candidate)
-    if found is None or doubts:
-        return unconfirmed(check, "; ".join(doubts) or "one launch has no interval")
-    check = replace(check, confirmation_ratio=found.ratio)
-    if found.ratio > 1.0 + check.budget:
-        return check
-    return unconfirmed(
-        check, f"{candidate.launches} launches to confirm it tell {found.ratio:.4f} x, which the budget allows"
-    )
-
-
-def unconfirmed(check: CheckResult, why: str) -> CheckResult:
-    """A check that said *regressed* where no launches confirm it."""
-    return replace(check, verdict="inconclusive", reasons=(f"not confirmed: {why}", *check.reasons), layers=())
-
-
-def since_stored(check: CheckResult, stored: Result | None, now: Result) -> CheckResult:
-    """``check`` of a baseline that was measured before, too (``stored``), with what became of it since."""
-    if stored is None:
-        return check
-    if stored.identity.device_id != now.identity.device_id:
-        note = f"the baseline was saved on {stored.device}; both were measured now, on {now.device}, which the verdict is about"
-    else:
-        note = f"the baseline took {milliseconds(stored.median_ms)} ms when it was saved, {milliseconds(now.median_ms)} ms now"
-    return replace(check, notes=(*check.notes, note))
 
 
 def with_other_budgets(
@@ -261,7 +187,7 @@ def _by(second: int | None, first: int | None) -> float | None:
     return second / first if second and first else None
 
 
-def _grown(baseline: Result, candidate: Result) -> tuple[LayerChange, ...]:
+def grown(baseline: Result, candidate: Result) -> tuple[LayerChange, ...]:
     """The modules whose layers take more than they did, those that grew the most first."""
     if not baseline.layers or not candidate.layers:
         return ()
@@ -322,6 +248,8 @@ def check_lines(checked: Checked) -> list[str]:
         lines.append("memory: not known")
     if check.size_ratio is not None:
         lines.append(f"size of the files: {check.size_ratio:.3f} x")
+    else:
+        lines.append("size of the files: not known")
     lines += [
         f"grew: {each.module} {each.op}, {milliseconds(each.baseline_ms)} -> {milliseconds(each.candidate_ms)} ms"
         for each in check.layers

@@ -301,8 +301,13 @@ def text_of(value: object) -> str:
     if value is None:
         return "n/a"
     if isinstance(value, dict):
-        return ", ".join(f"{key}={text_of(each)}" for key, each in sorted(value.items()))
+        return ", ".join(f"{key}={_shape_or_text(each)}" for key, each in sorted(value.items()))
     if isinstance(value, tuple):
-        # A shape, or a list of words.
-        return ("x" if all(isinstance(each, int) for each in value) else ", ").join(map(str, value)) or "none"
+        return ", ".join(map(str, value)) or "none"
     return str(value)
+
+
+def _shape_or_text(value: object) -> str:
+    if isinstance(value, tuple) and value and all(isinstance(each, int) for each in value):
+        return "x".join(map(str, value))
+    return text_of(value)
