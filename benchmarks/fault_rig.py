@@ -23,7 +23,8 @@ from benchmarks.tiny_network import tiny_network
 from edgebench.files import cache_root
 from edgebench.records import RunRecord
 from edgebench.records.codec import decode
-from edgebench.runtime.harness_build import find_harness, host_abi
+from edgebench.runtime.abis import host_abi
+from edgebench.runtime.harness_build import find_harness
 from tests.virtual_phone import host
 from tests.virtual_phone.faults import Faults
 

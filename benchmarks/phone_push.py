@@ -180,9 +180,12 @@ def report(record: Path) -> tuple[str, bool]:
         speed = SIZE_BYTES / 1e6 / median(each[PLAIN] for each in mine)
         lines.append([device, PLAIN, len(mine), f"{speed:.0f} MB/s", "", ""])
         for name, bar in RATIO_BARS.items():
-            ratios = [each[PLAIN] / each[name] for each in mine]
+            # Rounds of before a way was thought of lack it.
+            ratios = [each[PLAIN] / each[name] for each in mine if name in each]
+            if not ratios:
+                continue
             kept &= bar is None or median(ratios) >= bar
-            lines.append([device, name, len(mine), spread(ratios), *judged(median(ratios), bar, at_least=True)])
+            lines.append([device, name, len(ratios), spread(ratios), *judged(median(ratios), bar, at_least=True)])
         for name, limit in AGAIN_BARS.items():
             again = [each[name] for each in mine]
             kept &= limit is None or median(again) < limit

@@ -34,8 +34,9 @@ class Level:
 class Conditions:
     """One result: logarithms of its latency and canaries (ns), each launch one value. None is what was not recorded.
 
-    Where an accelerator computes, the canaries say nothing of it, and ``frequency_ghz`` is its own clock, not the cores'. Of
-    the cores it is what the kernel says, or, where that says nothing, the processor's own cycles by the time on its core.
+    Where an accelerator computes, the canaries say nothing of it, and ``frequency_ghz`` is its own clock, not the cores', whose
+    the kernel tells. ``counted_clock`` is the logarithm of the processor's own cycles by the time on its core, in GHz, for one
+    thread: the kernel's part is in the time and not in the cycles.
     ``instructions`` are of an iteration, and ``cycles_each`` of an instruction, counted by the processor, for one thread.
     ``off_cpu`` is the logarithm of wall time by CPU time, for one thread that computes on the cores; ``others`` the share of
     the used cores' time that other processes took; ``hottest_c`` the hottest by place (*start*) or zone (*running*).
@@ -52,6 +53,7 @@ class Conditions:
     throughput: Level | None
     memory: Level | None
     frequency_ghz: float | None
+    counted_clock: Level | None
     instructions: Level | None
     cycles_each: Level | None
     off_cpu: Level | None
@@ -92,7 +94,8 @@ def conditions_of(record: RunRecord, series: Series, traces: Mapping[int, Trace]
         clock=_canary(on_cores, lambda rows: median_high(row.clock_ns for row in rows)),
         throughput=_canary(on_cores, lambda rows: median(row.throughput_ns for row in rows)),
         memory=_canary(on_cores, lambda rows: median(row.memory_ns for row in rows)),
-        frequency_ghz=_gpu_ghz(mine) if accelerated else _frequency_ghz(mine, series.identity.threads),
+        frequency_ghz=_gpu_ghz(mine) if accelerated else _frequency_ghz(mine),
+        counted_clock=_of_launches(_counted_clock(trace) for trace in mine) if series.identity.threads == 1 else None,
         instructions=counted(lambda row: row.instructions, _iterations),
         cycles_each=counted(lambda row: row.cycles, lambda row: row.instructions),
         off_cpu=_of_launches(_off_cpu(trace) for trace in mine) if series.identity.threads == 1 else None,
@@ -144,24 +147,21 @@ def canary_sources(traces: Iterable[Trace]) -> set[str | None]:
     return {trace.of(HeaderRow)[0].canary_source for trace in traces}
 
 
-def _frequency_ghz(traces: Sequence[Trace], threads: int) -> float | None:
+def _frequency_ghz(traces: Sequence[Trace]) -> float | None:
     seen = [khz for trace in traces for row in trace.of(TelemetryRow) for khz in row.frequency_khz.values()]
-    if seen:
-        return median(seen) / 1e6
-    counted = [_counted_ghz(trace) for trace in traces] if threads == 1 else []
-    return median(known) if (known := [each for each in counted if each is not None]) else None
+    return median(seen) / 1e6 if seen else None
 
 
-def _counted_ghz(trace: Trace) -> float | None:
-    """The clock while it ran, by what the processor counted; None where it counted nothing, or nobody knows how long it ran."""
+def _counted_clock(trace: Trace) -> float | None:
+    """None where the processor counted nothing, or nobody knows how long it ran."""
     rows = [row for row in trace.of(IterationsRow) if row.cycles and _iterations(row)]
     off_core = off_cpu_share(trace)
     wall_ns = sum(sum(times) for row in rows for times in row.stages.values())
-    if not wall_ns or off_core is None or off_core >= 1.0:
+    if trace.accelerated or not wall_ns or off_core is None or off_core >= 1.0:
         return None
     # What was dropped is counted, too, and was not timed.
     cycles = sum((row.cycles or 0) * (1.0 - row.dropped / _iterations(row)) for row in rows)
-    return cycles / (wall_ns * (1.0 - max(off_core, 0.0)))
+    return math.log(cycles / (wall_ns * (1.0 - max(off_core, 0.0))))
 
 
 def _gpu_ghz(traces: Sequence[Trace]) -> float | None:

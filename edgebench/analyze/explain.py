@@ -139,11 +139,20 @@ def _clock(first: Conditions, second: Conditions) -> tuple[float, float, str] | 
 
 def _by_frequency(first: Conditions, second: Conditions) -> tuple[float, float, str] | None:
     if first.frequency_ghz is None or second.frequency_ghz is None or first.accelerated != second.accelerated:
-        return None
+        return _by_cycles(first, second)
     told = f"{first.frequency_ghz:.2f} and {second.frequency_ghz:.2f} GHz"
     # Read off, not estimated; yet what one launch met says little of the next.
     error2 = 0.0 if min(first.launches, second.launches) > 1 else math.inf
     return math.log(first.frequency_ghz / second.frequency_ghz), error2, told
+
+
+def _by_cycles(first: Conditions, second: Conditions) -> tuple[float, float, str] | None:
+    """Where the kernel shows no frequency of either, or of one: the processor's counters of both."""
+    moved = _moved(first.counted_clock, second.counted_clock)
+    if moved is None or first.counted_clock is None or second.counted_clock is None:
+        return None
+    one, other = math.exp(first.counted_clock.mean), math.exp(second.counted_clock.mean)
+    return -moved[0], moved[1], f"{one:.2f} and {other:.2f} GHz by the processor's cycles"
 
 
 def _other_cores(first: Conditions, second: Conditions) -> str | None:

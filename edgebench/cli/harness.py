@@ -56,7 +56,8 @@ def build(abi: str | None, ndk_folder: Path | None, vulkan: bool, ncnn_source: P
       arm64-v8a g++-aarch64-linux-gnu, armeabi-v7a g++-arm-linux-gnueabihf,
       riscv64 g++-riscv64-linux-gnu, x86_64 g++.
     """
-    from edgebench.runtime.harness_build import Ndk, build_harness, host_abi
+    from edgebench.runtime.abis import host_abi
+    from edgebench.runtime.harness_build import Ndk, build_harness
 
     wanted = abi or host_abi()
     if wanted is None:

@@ -8,7 +8,7 @@ import click
 
 from edgebench.cli.context import json_option, print_json
 from edgebench.cli.progress import progress
-from edgebench.errors import DeviceBusy, UsageError
+from edgebench.errors import UsageError
 
 if TYPE_CHECKING:
     from edgebench.records import TargetSpec
@@ -63,16 +63,12 @@ def add(name: str, serial: str | None, board: str | None, as_json: bool) -> None
     """
     from edgebench.catalog import add_target
     from edgebench.cli.measuring import target_of
-    from edgebench.measure.opening import connected, described_target, user_of
+    from edgebench.measure.opening import connected, described_target
 
     if serial and board:
         raise UsageError("--serial is a phone, --board is not one", hint="leave one of the two out")
     any_one = target_of("linux-board", board) if board else target_of("android", serial)
     with progress() as emit, connected(any_one, emit) as (remote, device):
-        if user := user_of(any_one.platform, remote):
-            raise DeviceBusy(
-                f"the device is in use: {user}", hint="wait for that run: what is asked here would disturb it"
-            )
         target = described_target(name, any_one, remote.address, device.facts())
     path = add_target(target)
     if as_json:

@@ -7,8 +7,9 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from edgebench.files import state_root
+from edgebench.files import full_disk_is_said, state_root
 
 # Whoever takes the lock writes its name right after, whoever gives it up lets go right after: a look in between sees no name.
 _LOOKS = 20
@@ -22,17 +23,19 @@ _SECONDS_MAX_S = 120
 class HostLock:
     """A lock of this computer, in the open file ``fd``, which names its owner; its time of change tells since when."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, path: Path) -> None:
         self._fd = fd
+        self._path = path
         self._held = False
 
     def try_acquire(self, owner: str) -> str | None:
-        """None where it is held now by ``owner``, else who holds it and for how long."""
+        """None where it is held now by ``owner``, else who holds it and for how long. Raises NoSpace."""
         for _ in range(_LOOKS):
             if self._lock():
                 self._held = True
-                os.ftruncate(self._fd, 0)
-                os.pwrite(self._fd, f"{owner}\n".encode(), 0)
+                with full_disk_is_said(self._path):
+                    os.ftruncate(self._fd, 0)
+                    os.pwrite(self._fd, f"{owner}\n".encode(), 0)
                 return None
             if told := self._told():
                 return told
@@ -66,9 +69,10 @@ class HostLock:
 def host_lock(name: str) -> Iterator[HostLock]:
     """The lock of that name, not taken yet; given up when the block ends."""
     path = state_root() / "locks" / f"{name}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    lock = HostLock(fd)
+    with full_disk_is_said(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    lock = HostLock(fd, path)
     try:
         yield lock
     finally:

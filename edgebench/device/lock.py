@@ -121,6 +121,21 @@ class DeviceLock:
 
         Raises DeviceFull or DeviceRefused where the device lets nothing be written there.
         """
+        holder, words = self._attempt()
+        if holder is not None:
+            self._break(holder)
+        return words
+
+    def acquire(self) -> str | None:
+        """As ``try_acquire``, once more where that broke a stale lock: it need not be waited for."""
+        holder, words = self._attempt()
+        if holder is None:
+            return words
+        self._break(holder)
+        return self.try_acquire()
+
+    def _attempt(self) -> tuple[str | None, str | None]:
+        """The holder where its lock is stale, and who holds it and since when; None for both where it is held now by us."""
         ran = self._run(
             f"{_CLOCK}\n"
             # Where several users share a device, whoever comes first makes the folder for all.
@@ -135,11 +150,9 @@ class DeviceLock:
         if ran.status != 0:
             raise device_said_no(f"lock the device in {self._folder}", ran.output)
         if "taken" in ran.output.split():
-            return None
+            return None, None
         holder, stale, words = _holder(ran.output)
-        if stale:
-            self._break(holder)
-        return words
+        return holder if stale else None, words
 
     def holder(self) -> str | None:
         """Who holds it now, and since when; None where nobody does, or its owner is gone. It is only looked at."""
@@ -233,8 +246,7 @@ def locked(
     """Holds the device, first on this computer, then on the device. Raises DeviceBusy, at once where not ``wait``."""
     lock = DeviceLock(shell, folder, this_owner(), shared=shared)
     with held_here(device_id, emit, wait=wait, sleep_s=sleep_s):
-        # A stale lock is broken by the first attempt; the second one takes it.
-        _take(lock.try_acquire, emit, wait=wait, sleep_s=sleep_s, polls_s=_ever_rarer(), at_once=2)
+        _take(lock.acquire, emit, wait=wait, sleep_s=sleep_s, polls_s=_ever_rarer())
         try:
             yield lock
         finally:
@@ -259,14 +271,10 @@ def _take(
     wait: bool,
     sleep_s: Callable[[float], None],
     polls_s: Iterator[float],
-    at_once: int = 1,
 ) -> None:
-    """Attempts until it succeeds, ``at_once`` times before the first wait, then after each of ``polls_s``."""
+    """Attempts until it succeeds, at once and after each of ``polls_s``."""
     waited_s = 0.0
     while (holder := attempt()) is not None:
-        at_once -= 1
-        if at_once > 0:
-            continue
         if not wait or waited_s >= WAIT_MAX_S:
             raise DeviceBusy(
                 f"the device is in use: {holder}",

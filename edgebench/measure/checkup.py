@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import platform
-import shutil
 from collections.abc import Iterable
-from pathlib import Path
 
 from edgebench.device.checks import Check, place_checks, place_questions, start_checks
 from edgebench.device.host import HostDevice
 from edgebench.device.linux.device import LinuxDevice
 from edgebench.device.shell import ask
-from edgebench.errors import DeviceRefused, NotInstalled
+from edgebench.errors import DeviceBusy, DeviceRefused, NotInstalled
 from edgebench.events import Emit
-from edgebench.measure.opening import RIGHT_MODEL, connected, place_of, user_of, wrong_model
+from edgebench.measure.opening import RIGHT_MODEL, connected, place_of, wrong_model
 from edgebench.records import DeviceFacts, GateLimits, TargetSpec
-from edgebench.runtime.harness_build import ABIS, find_harness
+from edgebench.runtime.abis import ABIS
+from edgebench.runtime.harness_build import find_harness, needed_to_build
 from edgebench.transport.remote import Remote
 
-# Debian's, for any harness; a compiler besides.
-_BUILD_TOOLS = (("cmake", "cmake"), ("ninja", "ninja-build"))
-_JSON_HEADER = Path("/usr/include/nlohmann/json.hpp")
 # More runnable processes than this for each core means that something else is at work.
 _LOAD_PER_CORE = 0.3
 
@@ -32,9 +27,14 @@ def checkup(target: TargetSpec, emit: Emit) -> tuple[Check, ...]:
     """
     if target.platform == "host":
         return machine_checks(HostDevice(), target.gate)
+    try:
+        return _remote_checks(target, emit)
+    except DeviceBusy as busy:
+        return (Check("use", False, busy.message, busy.hint),)
+
+
+def _remote_checks(target: TargetSpec, emit: Emit) -> tuple[Check, ...]:
     with connected(target, emit) as (remote, device):
-        if user := user_of(target.platform, remote):
-            return (Check("use", False, f"in use: {user}", "wait for that run: what is asked here would disturb it"),)
         if isinstance(device, LinuxDevice):
             place = place_of(target, remote).folder
             said = ask(remote, place_questions(place))
@@ -58,29 +58,17 @@ def _harness_checks(target: TargetSpec, facts: DeviceFacts) -> Iterable[Check]:
         return
     if harness := find_harness(abi):
         yield Check("harness", True, f"{abi}, {harness.toolchain}")
-    elif missing := _missing_packages(abi):
+    elif needed := needed_to_build(abi):
         yield Check(
             "harness",
             False,
-            f"not here for {abi}, and cannot be built: {', '.join(missing)} missing on this machine",
-            f"run: apt-get install {' '.join(missing)}",
+            f"not here for {abi}, and cannot be built: something is missing on this machine",
+            f"run: {'; '.join(needed)}",
         )
     else:
         yield Check(
             "harness", True, f"for {abi} is built by the first run, in minutes (edgebench harness build --abi {abi})"
         )
-
-
-def _missing_packages(abi: str) -> tuple[str, ...]:
-    """Debian's packages that building the harness takes and that this machine lacks."""
-    of = ABIS[abi]
-    compilers = [f"{of.compiler}-g++", *(["g++"] if of.machine == platform.machine() else [])]
-    missing = [package for program, package in _BUILD_TOOLS if shutil.which(program) is None]
-    if not any(map(shutil.which, compilers)):
-        missing.append(of.package)
-    if not _JSON_HEADER.is_file():
-        missing.append("nlohmann-json3-dev")
-    return tuple(missing)
 
 
 def _jetson_checks(device: LinuxDevice) -> tuple[Check, ...]:

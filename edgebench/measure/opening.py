@@ -27,7 +27,7 @@ from edgebench.events import Emit, Note, StageFinished, StageStarted
 from edgebench.files import sha256_bytes
 from edgebench.measure.prepare import Bench
 from edgebench.records import DeviceFacts, TargetSpec, ThermalState
-from edgebench.runtime.harness_build import ABIS
+from edgebench.runtime.abis import ABIS
 from edgebench.runtime.launcher import HostLauncher
 from edgebench.runtime.remote_agent import RemoteAgent
 from edgebench.runtime.remote_agents import board_agents, native_agents
@@ -119,8 +119,15 @@ def described_target(name: str, any_one: TargetSpec, address: str, facts: Device
 
 @contextmanager
 def connected(target: TargetSpec, emit: Emit) -> Iterator[tuple[Remote, Device]]:
-    """The phone or board that ``target`` asks for, without taking it: for looking at it. Raises as ``open_bench`` does."""
+    """The phone or board that ``target`` asks for, without taking it: for looking at it.
+
+    Raises as ``open_bench`` does; DeviceBusy at once, before anything is asked but that.
+    """
     with _reached(target) as remote:
+        if user := user_of(target.platform, remote):
+            raise DeviceBusy(
+                f"the device is in use: {user}", hint="wait for that run: what is asked here would disturb it"
+            )
         yield remote, _device(target, PatientShell(remote, Patience(remote, emit)), remote.address)
 
 

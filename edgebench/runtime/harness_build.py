@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import platform
 import re
-import shutil
 import sys
 import tarfile
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-from edgebench.errors import ConversionFailed, LaunchFailed, NotInstalled, UnknownName, UsageError
+from edgebench.errors import ConversionFailed, LaunchFailed, NotInstalled, UsageError
 from edgebench.events import Emit, Progressed, StageFinished, StageStarted, ignore
 from edgebench.files import cache_root, full_disk_is_said, prebuilt_file, sha256_bytes, sha256_file, shipped_folder
+from edgebench.runtime.abis import JSON_HEADER, Abi, compiler_of, get_abi, host_abi, missing_packages
 from edgebench.transport.local import run_to_end, tail
 
 # ncnn's source is on PyPI as the sdist of its wheel; nothing else is downloaded.
@@ -37,36 +38,6 @@ _AGENT = Path(__file__).resolve().parents[1] / "agent"
 
 
 @dataclass(frozen=True)
-class Abi:
-    """One processor family: Android's name for it, ``uname -m``'s, and Debian's cross compiler."""
-
-    name: str
-    machine: str
-    compiler: str
-    package: str
-    flags: tuple[str, ...] = ()
-
-
-ABIS = {
-    abi.name: abi
-    for abi in (
-        Abi("arm64-v8a", "aarch64", "aarch64-linux-gnu", "g++-aarch64-linux-gnu"),
-        # Without these flags ncnn's int8 sources do not compile for 32-bit ARM.
-        Abi(
-            "armeabi-v7a",
-            "armv7l",
-            "arm-linux-gnueabihf",
-            "g++-arm-linux-gnueabihf",
-            ("-mfpu=neon-vfpv4", "-mfp16-format=ieee"),
-        ),
-        Abi("x86_64", "x86_64", "x86_64-linux-gnu", "g++"),
-        # GCC 12 has no vector intrinsics for it: ncnn is scalar there.
-        Abi("riscv64", "riscv64", "riscv64-linux-gnu", "g++-riscv64-linux-gnu"),
-    )
-}
-
-
-@dataclass(frozen=True)
 class Harness:
     """A built harness. ``toolchain`` is the compiler's own words."""
 
@@ -84,18 +55,6 @@ class Ndk:
     vulkan: bool
 
 
-def host_abi() -> str | None:
-    """The ABI of this machine, None where there is none for it."""
-    return next((abi.name for abi in ABIS.values() if abi.machine == platform.machine()), None)
-
-
-def get_abi(name: str) -> Abi:
-    """Raises UnknownName."""
-    if name not in ABIS:
-        raise UnknownName("ABI", name, list(ABIS), hint=f"ABIs: {', '.join(ABIS)}")
-    return ABIS[name]
-
-
 def find_harness(abi: str) -> Harness | None:
     """The harness that is there without building: shipped in the wheel, or built before from these very sources."""
     shipped = prebuilt_file(f"edgebench_harness-{abi}")
@@ -106,6 +65,18 @@ def find_harness(abi: str) -> Harness | None:
     except NotInstalled:
         return None
     return _harness(built, abi) if built.is_file() else None
+
+
+def needed_to_build(abi: str) -> tuple[str, ...]:
+    """The commands that are to be run on this machine before a harness for ``abi`` can be built; none where nothing is missing.
+    Raises UnknownName."""
+    packages = missing_packages(get_abi(abi))
+    mends = [f"apt-get install {' '.join(packages)}"] if packages else []
+    # Where ncnn was built before, or its compiler is missing, nobody downloads it yet.
+    built = not packages and _Build(get_abi(abi), None, cache_root()).has_ncnn
+    if not built and find_spec("unearth") is None:
+        mends.append("pip install unearth")
+    return tuple(mends)
 
 
 def build_harness(
@@ -175,14 +146,23 @@ class _Build:
         key = sha256_bytes(f"{ncnn_key}\0{self._version}".encode())
         self.target = cache / "harness" / key[:32] / f"edgebench_harness-{abi.name}"
 
+    @property
+    def has_ncnn(self) -> bool:
+        """Whether ncnn was built before."""
+        return (self._ncnn / "lib").is_dir()
+
     def make(self, emit: Emit, ncnn_source: Path | None) -> None:
         """Builds what is missing, aside, and moves it into its place: a second process sees nothing or all of it."""
-        _require_tools()
+        if missing := missing_packages(self._abi):
+            raise NotInstalled(
+                f"to build the harness {', '.join(missing)} are missing",
+                hint=f"run: apt-get install {' '.join(missing)}",
+            )
         with full_disk_is_said(self.target):
             self._cache.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self._cache, prefix=".build-") as scratch:
                 folder = Path(scratch)
-                if not (self._ncnn / "lib").is_dir():
+                if not self.has_ncnn:
                     self._make_ncnn(folder, emit, ncnn_source)
                 self._make_harness(folder / "harness", emit)
 
@@ -253,9 +233,7 @@ def _toolchain(abi: Abi, ndk: Ndk | None) -> tuple[list[str], str]:
             "-DANDROID_PLATFORM=android-24",
         ]
         return options, f"NDK {revision}"
-    compiler = shutil.which(f"{abi.compiler}-g++")
-    if compiler is None and abi.machine == platform.machine():
-        compiler = shutil.which("g++")
+    compiler = compiler_of(abi)
     if compiler is None:
         raise NotInstalled(f"no compiler for {abi.name}", hint=f"run: apt-get install {abi.package}")
     flags = " ".join(abi.flags)
@@ -272,20 +250,11 @@ def _toolchain(abi: Abi, ndk: Ndk | None) -> tuple[list[str], str]:
     return options, f"{log} {flags}".strip()
 
 
-def _require_tools() -> None:
-    for program, package in (("cmake", "cmake"), ("ninja", "ninja-build")):
-        if shutil.which(program) is None:
-            raise NotInstalled(f"there is no {program}", hint=f"run: apt-get install {package}")
-
-
 def _json_headers(folder: Path) -> Path:
     """A folder with nlohmann/json.hpp alone: a cross compiler must see nothing else of this machine's headers."""
-    header = Path("/usr/include/nlohmann")
-    if not (header / "json.hpp").is_file():
-        raise NotInstalled("there is no nlohmann/json.hpp", hint="run: apt-get install nlohmann-json3-dev")
     link = folder / "include"
     link.mkdir()
-    (link / "nlohmann").symlink_to(header)
+    (link / "nlohmann").symlink_to(JSON_HEADER.parent)
     return link
 
 

@@ -12,7 +12,7 @@ from edgebench.device.canary_build import canary_library_for
 from edgebench.errors import DeviceRefused, NotInstalled
 from edgebench.files import cache_root, full_disk_is_said, sha256_bytes, sha256_file, write_atomic
 from edgebench.records import Plan, Trace
-from edgebench.runtime.harness_build import get_abi
+from edgebench.runtime.abis import get_abi
 from edgebench.runtime.monitors import Monitor, monitored
 from edgebench.runtime.onnxruntime import CPU
 from edgebench.runtime.remote_agent import Asked, Site, There

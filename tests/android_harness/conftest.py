@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgebench.runtime import ncnn
-from edgebench.runtime.harness_build import Harness, build_aside, host_abi
+from edgebench.runtime.abis import host_abi
+from edgebench.runtime.harness_build import Harness, build_aside
 
 
 @pytest.fixture(scope="session")

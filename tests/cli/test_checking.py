@@ -10,7 +10,7 @@ import pytest
 from edgebench.cli import checking
 from edgebench.cli.sides import Side
 from edgebench.records import CheckResult, Result
-from tests.report.test_check import stored
+from tests.report.test_stored_check import stored
 
 BASELINE = Side("main", None, stored("old", 6.0), "its artifact is gone")
 CANDIDATE = Side("new.onnx", "new.onnx")

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from edgebench.runtime import native_agent
-from edgebench.runtime.harness_build import Harness, host_abi
+from edgebench.runtime.abis import host_abi
+from edgebench.runtime.harness_build import Harness
 from edgebench.transport import adb
 from tests.cli.phone_desk import ONCE, Desk, Edgebench, desk, refused
 from tests.virtual_phone.faults import Faults, FullStorage

@@ -49,10 +49,10 @@ def test_the_list_says_which_phone_a_target_means(edgebench, tmp_path, monkeypat
 @pytest.mark.parametrize("which", [("--serial", "8A2X0YBCD"), ("--board", "ann@10.0.0.7")])
 def test_a_device_that_is_measured_on_is_not_asked_what_it_is(edgebench, monkeypatch, which):
     @contextlib.contextmanager
-    def connected(_target, _emit):
-        yield None, SimpleNamespace(facts=lambda: pytest.fail("it was asked"))
+    def reached(_target):
+        yield SimpleNamespace(run_script=lambda *_, **__: pytest.fail("it was asked"), address="there")
 
-    monkeypatch.setattr(opening, "connected", connected)
+    monkeypatch.setattr(opening, "_reached", reached)
     monkeypatch.setattr(opening, "user_of", lambda _platform, _remote: "ann on desk, process 7, last seen 3 s ago")
     error = refused(edgebench("targets", "add", "not-written", *which, "--json"), 5, "device_busy")
     assert "ann on desk, process 7" in error["message"] and "disturb" in error["hint"]

@@ -39,11 +39,13 @@ def at_the_first_pause(act: Callable[[], object], monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(("age_s", "told"), [(0, "for 0 s"), (100, "for 100 s"), (12 * 60, "for 12 min")])
-def test_the_second_is_told_who_holds_it_and_for_how_long(age_s: int, told: str) -> None:
+def test_the_second_is_told_who_holds_it_and_for_how_long(
+    monkeypatch: pytest.MonkeyPatch, age_s: int, told: str
+) -> None:
     with host_lock("device-1") as first, host_lock("device-1") as second:
         assert first.try_acquire(ANN) is None
-        # A tenth more: the file's time is a little older than now in any case.
-        os.utime(lock_file(), times=(time.time() - age_s - 0.1,) * 2)
+        os.utime(lock_file(), times=(1000.0,) * 2)
+        monkeypatch.setattr(module.time, "time", lambda: 1000.0 + age_s)
         assert second.try_acquire(BOB) == f"{ANN}, {told}"
 
 
@@ -86,7 +88,7 @@ def test_an_owner_that_is_just_writing_its_name_is_named_a_moment_later(
 
 def test_an_owner_that_is_just_giving_it_up_is_followed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     fd = os.open(state_lock(), os.O_RDWR)
-    first = HostLock(fd)
+    first = HostLock(fd, lock_file())
     first.try_acquire(ANN)
     first.release()
     at_the_first_pause(lambda: os.close(fd), monkeypatch)

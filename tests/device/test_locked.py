@@ -93,7 +93,21 @@ def test_a_device_on_which_another_computer_measures_is_asked_ever_more_rarely(t
             wait_until_free(shell, "/x", ignore, sleep_s=sleeps.append)
     assert sleeps[:5] == [2.0, 4.0, 8.0, 16.0, 30.0] and max(sleeps) == 30.0
     assert sum(sleeps) == WAIT_MAX_S, "the bound is kept to the second"
-    assert shell.asked == len(sleeps) + (2 if taking else 1) < 130
+    assert shell.asked == len(sleeps) + 1 < 130
+
+
+def test_a_lock_that_grows_stale_while_it_is_waited_for_is_taken_at_once(folder):
+    """Not slept on once more: that would be half a minute, or, at the end of the wait, a device that nobody has."""
+    first = lock(folder, ELSEWHERE)
+    first.try_acquire()
+    sleeps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        sleeps.append(seconds)
+        grow_old(folder, STALE_S + 1)
+
+    with locked(LocalShell(), folder, "device-stale", ignore, sleep_s=sleep):
+        assert sleeps == [2.0]
 
 
 def test_a_device_is_looked_at_until_it_is_free_and_nothing_is_written_there(folder):

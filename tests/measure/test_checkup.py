@@ -16,9 +16,11 @@ from edgebench.device.android import doctor
 from edgebench.device.checks import Check, start_checks
 from edgebench.events import ignore
 from edgebench.measure import checkup as module
+from edgebench.measure import opening
 from edgebench.measure.checkup import checkup, machine_checks
 from edgebench.measure.gate import Gate
 from edgebench.records import DeviceState, GateLimits, Reading, TargetSpec, ThermalState
+from edgebench.runtime import abis, harness_build
 from edgebench.runtime.harness_build import Harness
 from tests.measure.fakes import FACTS, FakeClock, thermal
 
@@ -86,7 +88,6 @@ def test_another_phone_than_the_target_asks_for_comes_first(
         yield None, host()
 
     monkeypatch.setattr(module, "connected", connected)
-    monkeypatch.setattr(module, "user_of", lambda _target, _remote: None)
     monkeypatch.setattr(doctor, "examine", lambda _device, _remote, *, gate: (Check("device", True, f"{gate}"),))
     found = checkup(replace(resolve_target("android"), model=model), ignore)
     assert found[0].name == first
@@ -103,7 +104,6 @@ def examined(monkeypatch: pytest.MonkeyPatch, target: TargetSpec, **facts: Any) 
         yield None, host(**facts)
 
     monkeypatch.setattr(module, "connected", connected)
-    monkeypatch.setattr(module, "user_of", lambda _target, _remote: None)
     monkeypatch.setattr(doctor, "examine", lambda _device, _remote, *, gate: (Check("limits", True, f"{gate}"),))
     return {each.name: each for each in checkup(target, ignore)}
 
@@ -154,41 +154,45 @@ def test_a_harness_that_is_there_is_told_with_its_compiler(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("lacks", "machine", "packages"),
+    ("lacks", "machine", "commands"),
     [
         ((), "x86_64", None),
-        (("aarch64-linux-gnu-g++",), "x86_64", "g++-aarch64-linux-gnu"),
+        (("aarch64-linux-gnu-g++",), "x86_64", "apt-get install g++-aarch64-linux-gnu"),
         (("aarch64-linux-gnu-g++",), "aarch64", None),
-        (("aarch64-linux-gnu-g++", "g++"), "aarch64", "g++-aarch64-linux-gnu"),
+        (("aarch64-linux-gnu-g++", "g++"), "aarch64", "apt-get install g++-aarch64-linux-gnu"),
         (("g++",), "x86_64", None),
-        (("cmake", "ninja"), "x86_64", "cmake ninja-build"),
-        (("json.hpp",), "x86_64", "nlohmann-json3-dev"),
+        (("cmake", "ninja"), "x86_64", "apt-get install cmake ninja-build"),
+        (("json.hpp",), "x86_64", "apt-get install nlohmann-json3-dev"),
+        (("unearth",), "x86_64", "pip install unearth"),
     ],
 )
 def test_a_harness_that_is_not_there_is_built_by_the_first_run_or_told_what_that_lacks(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lacks: tuple[str, ...], machine: str, packages: str | None
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lacks: tuple[str, ...], machine: str, commands: str | None
 ) -> None:
     header = tmp_path / "json.hpp"
     if "json.hpp" not in lacks:
         header.touch()
     monkeypatch.setattr(module, "find_harness", lambda _abi: None)
-    monkeypatch.setattr(module, "_JSON_HEADER", header)
-    monkeypatch.setattr(module.platform, "machine", lambda: machine)
-    monkeypatch.setattr(module.shutil, "which", lambda name: None if name in lacks else f"/usr/bin/{name}")
+    monkeypatch.setattr(abis, "JSON_HEADER", header)
+    monkeypatch.setattr(abis.platform, "machine", lambda: machine)
+    monkeypatch.setattr(abis.shutil, "which", lambda name: None if name in lacks else f"/usr/bin/{name}")
+    monkeypatch.setattr(harness_build, "find_spec", lambda name: None if name in lacks else object())
+    monkeypatch.setattr(harness_build, "_first_line", lambda _command: "g++ 12")
+    monkeypatch.setattr(harness_build, "cache_root", lambda: tmp_path)
     found = examined(monkeypatch, resolve_target("android"), abi="arm64-v8a")["harness"]
-    assert found.ok is (packages is None)
-    if packages is None:
+    assert found.ok is (commands is None)
+    if commands is None:
         assert "built by the first run" in found.found and "harness build --abi arm64-v8a" in found.found
     else:
-        assert found.mend == f"run: apt-get install {packages}"
+        assert found.mend == f"run: {commands}"
 
 
 def test_a_device_that_is_measured_on_is_not_disturbed(monkeypatch: pytest.MonkeyPatch) -> None:
     @contextlib.contextmanager
-    def connected(_target: object, _emit: object) -> Iterator[tuple[None, None]]:
-        yield None, None
+    def reached(_target: object) -> Iterator[object]:
+        yield SimpleNamespace(run_script=lambda *_, **__: pytest.fail("it was asked"), address="there")
 
-    monkeypatch.setattr(module, "connected", connected)
-    monkeypatch.setattr(module, "user_of", lambda _target, _remote: "ann on desk, process 7, last seen 3 s ago")
+    monkeypatch.setattr(opening, "_reached", reached)
+    monkeypatch.setattr(opening, "user_of", lambda _platform, _remote: "ann on desk, process 7, last seen 3 s ago")
     [only] = checkup(resolve_target("android"), ignore)
     assert (only.name, only.ok) == ("use", False) and "ann on desk" in only.found and "wait" in only.mend

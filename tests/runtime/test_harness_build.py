@@ -11,7 +11,8 @@ from edgebench.errors import ConversionFailed, NotInstalled, UnknownName, UsageE
 from edgebench.events import Event, Progressed, StageFinished, StageStarted, ignore
 from edgebench.files import sha256_file
 from edgebench.runtime import harness_build
-from edgebench.runtime.harness_build import ABIS, Ndk, build_harness, find_harness, get_abi, host_abi
+from edgebench.runtime.abis import ABIS, get_abi, host_abi
+from edgebench.runtime.harness_build import Ndk, build_harness, find_harness
 
 
 def host() -> str:

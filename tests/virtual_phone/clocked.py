@@ -8,7 +8,8 @@ import pytest
 
 from edgebench.errors import EdgebenchError
 from edgebench.events import Event, StageStarted
-from edgebench.runtime.harness_build import Harness, build_with_clock, host_abi
+from edgebench.runtime.abis import host_abi
+from edgebench.runtime.harness_build import Harness, build_with_clock
 
 CLOCK_SOURCE = Path(__file__).with_name("virtual_clock.cpp")
 # Names the page; without it the clocks are the machine's.

@@ -27,7 +27,7 @@ from typing import Any, Self
 
 import pytest
 
-from edgebench.runtime.harness_build import host_abi
+from edgebench.runtime.abis import host_abi
 from tests.virtual_phone import host, journal, live, world
 from tests.virtual_phone.faults import Faults
 from tests.virtual_phone.heated import HeatedDevice

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from edgebench.records.codec import encode
-from edgebench.runtime.harness_build import get_abi, host_abi
+from edgebench.runtime.abis import get_abi, host_abi
 from tests.agent.launches import plan as make_plan
 from tests.virtual_phone.clocked import clocked_harness
 from tests.virtual_phone.fixtures import AdbServer, adb_server

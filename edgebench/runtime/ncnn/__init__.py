@@ -9,8 +9,9 @@ from edgebench.errors import NotInstalled, PrecisionRefused
 from edgebench.events import Emit, ignore
 from edgebench.records import Artifact, LayersRow, ProfileRecord
 from edgebench.records.plan import Option
+from edgebench.runtime.abis import host_abi
 from edgebench.runtime.base import is_x86
-from edgebench.runtime.harness_build import NCNN_VERSION, Harness, build_harness, find_harness, host_abi
+from edgebench.runtime.harness_build import NCNN_VERSION, Harness, build_harness, find_harness
 
 # Where ncnn's convolutions have fp16 kernels: 64-bit ARM with asimdhp (the agent reads back whether the core has it).
 _FP16_MACHINES = ("aarch64", "arm64")
