@@ -10,7 +10,7 @@ import pytest
 from edgebench.errors import ConversionFailed, NotInstalled, UnknownName, UsageError
 from edgebench.events import Event, Progressed, StageFinished, StageStarted, ignore
 from edgebench.files import sha256_file
-from edgebench.runtime import harness_build
+from edgebench.runtime import abis, harness_build
 from edgebench.runtime.abis import ABIS, get_abi, host_abi
 from edgebench.runtime.harness_build import Ndk, build_harness, find_harness
 
@@ -72,15 +72,15 @@ def test_only_the_pinned_source_of_ncnn_is_built(tmp_path: Path) -> None:
 
 
 def test_a_missing_compiler_or_tool_names_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = harness_build.shutil.which
+    real = abis.shutil.which
     for missing, package in (("cmake", "cmake"), ("ninja", "ninja-build")):
         monkeypatch.setattr(
-            harness_build.shutil, "which", lambda program, gone=missing: None if program == gone else real(program)
+            abis.shutil, "which", lambda program, gone=missing: None if program == gone else real(program)
         )
         with pytest.raises(NotInstalled) as raised:
             build_harness(host(), ignore, cache=tmp_path)
         assert raised.value.hint == f"run: apt-get install {package}"
-    monkeypatch.setattr(harness_build.shutil, "which", lambda program: None)
+    monkeypatch.setattr(abis.shutil, "which", lambda program: None)
     with pytest.raises(NotInstalled, match="riscv64") as raised:
         build_harness("riscv64", ignore, cache=tmp_path)
     assert raised.value.hint == "run: apt-get install g++-riscv64-linux-gnu"

@@ -56,7 +56,7 @@ def test_a_runtime_that_is_not_installed_tells_the_command(name, command, monkey
 
 def test_ncnn_without_a_harness_and_without_a_compiler_tells_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("EDGEBENCH_CACHE", str(tmp_path))
-    monkeypatch.setattr("edgebench.runtime.harness_build.shutil.which", lambda program: None)
+    monkeypatch.setattr("edgebench.runtime.abis.shutil.which", lambda program: None)
     with pytest.raises(NotInstalled, match="no compiler") as raised:
         get_runtime("ncnn").require_installed(lambda event: None)
     assert raised.value.hint == "run: apt-get install g++"
