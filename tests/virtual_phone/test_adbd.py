@@ -162,7 +162,10 @@ def test_nothing_of_a_phone_is_left_at_its_end(adb_host: AdbServer, tmp_path: Pa
 def test_nothing_is_left_when_the_daemon_itself_is_killed(adb_host: AdbServer, tmp_path: Path) -> None:
     with adb_daemon(tmp_path / "phone") as phone:
         adb_host.connect(phone)
-        adb_host.adb("-s", phone.address, "shell", "setsid sleep 1000 >/dev/null 2>&1 </dev/null &")
+        # The shell ends once the other has a session of its own and has let go of its output: before, it would end with it.
+        adb_host.adb(
+            "-s", phone.address, "shell", "x=$(setsid sh -c 'echo up; exec sleep 1000 </dev/null >/dev/null 2>&1' &)"
+        )
         phone.process.kill()
         phone.process.wait(20)
         assert phone.processes()
