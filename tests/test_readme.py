@@ -32,6 +32,11 @@ def test_every_verb_is_told_and_none_that_is_not_there() -> None:
     assert {verb for cell in told for verb in re.findall(r"`([a-z]+)`", cell)} == set(VERBS)
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"benchmarks[./]([a-z_]+)", TEXT))))
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"(?<!reports/)benchmarks[./]([a-z_]+)", TEXT))))
 def test_every_named_benchmark_exists(name: str) -> None:
     assert (ROOT / "benchmarks" / f"{name}.py").exists() or (ROOT / "benchmarks" / name).exists()
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"reports/benchmarks/[a-z_]+\.[a-z]+", TEXT))))
+def test_every_named_report_exists(path: str) -> None:
+    assert (ROOT / path).exists()
