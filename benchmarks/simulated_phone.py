@@ -37,9 +37,9 @@ from edgebench.events import Emit
 from edgebench.files import cache_root, state_root
 from edgebench.measure.gate import Gate
 from edgebench.measure.launching import Launched, Subject, Surroundings, launch
-from edgebench.measure.opening import ANDROID_PLACE
 from edgebench.measure.prepare import Bench, Request, prepare
 from edgebench.measure.probe import Probe, Probed, canary_probe
+from edgebench.measure.reaching import ANDROID_PLACE
 from edgebench.measure.reference import establish, reference_path
 from edgebench.measure.store import RunStore
 from edgebench.records import CanaryReference, GateLimits, Schedule

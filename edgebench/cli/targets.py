@@ -63,7 +63,8 @@ def add(name: str, serial: str | None, board: str | None, as_json: bool) -> None
     """
     from edgebench.catalog import add_target
     from edgebench.cli.measuring import target_of
-    from edgebench.measure.opening import connected, described_target
+    from edgebench.measure.opening import described_target
+    from edgebench.measure.reaching import connected
 
     if serial and board:
         raise UsageError("--serial is a phone, --board is not one", hint="leave one of the two out")

@@ -10,7 +10,8 @@ from edgebench.device.linux.device import LinuxDevice
 from edgebench.device.shell import ask
 from edgebench.errors import DeviceBusy, DeviceRefused, NotInstalled
 from edgebench.events import Emit
-from edgebench.measure.opening import RIGHT_MODEL, connected, place_of, wrong_model
+from edgebench.measure.opening import RIGHT_MODEL, wrong_model
+from edgebench.measure.reaching import connected, place_of
 from edgebench.records import DeviceFacts, GateLimits, TargetSpec
 from edgebench.runtime.abis import ABIS
 from edgebench.runtime.harness_build import find_harness, needed_to_build

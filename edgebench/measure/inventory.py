@@ -30,7 +30,7 @@ def inventory(emit: Emit) -> tuple[Found, ...]:
     Nothing is connected, waited for or tried again: what is looked at stays as it is.
     """
     from edgebench.device.android.device import AndroidDevice
-    from edgebench.measure.opening import user_of
+    from edgebench.measure.reaching import user_of
     from edgebench.transport.adb import AdbChannel, list_devices, unusable
     from edgebench.transport.remote import Remote
 

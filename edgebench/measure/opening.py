@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from edgebench.device.android import FOLDER
 from edgebench.device.guard import Guard
 from edgebench.device.host import HostDevice
 from edgebench.device.lock import (
-    DeviceLock,
-    held_here,
     leftover_launches,
     locked,
     sweep_script,
-    this_owner,
     wait_until_free,
 )
 from edgebench.errors import DeviceBusy, DeviceNotFound, DeviceRefused, UsageError
 from edgebench.events import Emit, Note, StageFinished, StageStarted
-from edgebench.files import sha256_bytes
 from edgebench.measure.prepare import Bench
+from edgebench.measure.reaching import ANDROID_PLACE, device_at, lock_folder, place_of, reached_alone
 from edgebench.records import DeviceFacts, TargetSpec, ThermalState
 from edgebench.runtime.abis import ABIS
 from edgebench.runtime.launcher import HostLauncher
@@ -40,17 +36,12 @@ from edgebench.transport.this_machine import THIS_MACHINE
 if TYPE_CHECKING:
     from edgebench.device.base import Device
     from edgebench.device.settings import Setting
-    from edgebench.transport.base import Channel
 
-ANDROID_PLACE = Place(FOLDER)
 # What to do where another phone is connected than the target asks for.
 RIGHT_MODEL = (
     "plug in or name the right one by --serial, or use --target android for any phone, linux-board for any board"
 )
-# On a board other users have their own folders: this one is for all, and no run outlives a restart that empties it.
-BOARD_LOCK = "/tmp/edgebench-lock"  # noqa: S108  (on the board, where everybody must find it)
 _SWEEP_S = 30.0
-_ASK_S = 30.0
 # What a 64-bit kernel may run as well, or alone where its system is of 32 bits.
 _OLDER = {"arm64-v8a": "armeabi-v7a"}
 # The longest a run says nothing to the device: a launch at its deadline with its grace, and what is done between two.
@@ -117,106 +108,6 @@ def described_target(name: str, any_one: TargetSpec, address: str, facts: Device
     )
 
 
-@contextmanager
-def connected(target: TargetSpec, emit: Emit) -> Iterator[tuple[Remote, Device]]:
-    """The phone or board that ``target`` asks for, without taking it: for looking at it.
-
-    Raises as ``open_bench`` does; DeviceBusy at once, before anything is asked but that.
-    """
-    with _reached(target) as remote:
-        if user := user_of(target.platform, remote):
-            raise DeviceBusy(
-                f"the device is in use: {user}", hint="wait for that run: what is asked here would disturb it"
-            )
-        yield remote, _device(target, PatientShell(remote, Patience(remote, emit)), remote.address)
-
-
-@contextmanager
-def _reached(target: TargetSpec) -> Iterator[Remote]:
-    """The way to the device that ``target`` asks for. Nothing was asked there yet."""
-    remote = Remote(_channel(target))
-    try:
-        yield remote
-    finally:
-        remote.close()
-
-
-@contextmanager
-def _reached_alone(target: TargetSpec, emit: Emit, *, wait: bool) -> Iterator[Remote]:
-    """As ``_reached``, and no other run of this computer goes that way until the block ends. Raises DeviceBusy.
-
-    The device's own lock, and this computer's by the device's identity, cannot be had without asking it.
-    """
-
-    def alone(address: str) -> AbstractContextManager[None]:
-        return held_here(f"at-{sha256_bytes(address.encode())[:16]}", emit, wait=wait)
-
-    if (address := _named(target)) is None:
-        # adb's own list tells which one there is: the phone hears nothing of that.
-        with _reached(target) as remote, alone(remote.address):
-            yield remote
-        return
-    # A log-in is work for it, too.
-    with alone(address), _reached(target) as remote:
-        yield remote
-
-
-def _named(target: TargetSpec) -> str | None:
-    """By what it is reached, None for the only phone that is there."""
-    if target.platform == "android":
-        return target.serial or target.address
-    # A target without an address is a name in the user's ssh configuration.
-    return target.address or target.name
-
-
-def _channel(target: TargetSpec) -> Channel:
-    address = _named(target)
-    if target.platform == "android":
-        from edgebench.transport.adb import open_channel
-
-        return open_channel(address)
-    from edgebench.transport.ssh import SshChannel
-    from edgebench.transport.this_machine import ThisMachine
-
-    if address == THIS_MACHINE:
-        return ThisMachine()
-    return SshChannel.open(address or target.name)
-
-
-def _device(target: TargetSpec, shell: PatientShell, address: str) -> Device:
-    if target.platform == "android":
-        from edgebench.device.android.device import AndroidDevice
-
-        return AndroidDevice(shell, address)
-    from edgebench.device.linux.device import LinuxDevice
-    from edgebench.device.linux.jetson import JetsonDevice, is_jetson
-    from edgebench.device.tree import ShellTree
-
-    return JetsonDevice(shell, address) if is_jetson(shell) else LinuxDevice(ShellTree(shell), address)
-
-
-def place_of(target: TargetSpec, remote: Remote) -> Place:
-    """Where edgebench's files lie on the device. Raises DeviceRefused where a user has no home."""
-    if target.platform == "android":
-        return ANDROID_PLACE
-    cache = remote.run_script('echo "${XDG_CACHE_HOME:-$HOME/.cache}"', timeout_s=_ASK_S).output.strip()
-    if not cache.startswith("/"):
-        raise DeviceRefused(
-            f"{remote.address} does not tell where files may be kept: its user has no home folder",
-            hint="give the user that you log in as a home folder, or log in as another",
-        )
-    return Place(f"{cache}/edgebench-device")
-
-
-def user_of(platform: str, remote: Remote) -> str | None:
-    """Who measures on a device of that platform now, None where nobody does: whatever is asked of it would disturb that."""
-    return DeviceLock(remote, _lock_folder(platform), this_owner()).holder()
-
-
-def _lock_folder(platform: str) -> str:
-    return ANDROID_PLACE.folder if platform == "android" else BOARD_LOCK
-
-
 @dataclass(frozen=True)
 class _Ground:
     """Where edgebench stands on a device, and what it may change there. ``lock`` is a folder, ``shared_lock`` one that all who
@@ -235,13 +126,13 @@ def _ground(target: TargetSpec, remote: Remote, device: Device, wanted: tuple[st
         from edgebench.device.android.settings import settings_named
 
         return _Ground(
-            ANDROID_PLACE, _lock_folder(target.platform), False, settings_named(wanted), "adb shell", native_agents
+            ANDROID_PLACE, lock_folder(target.platform), False, settings_named(wanted), "adb shell", native_agents
         )
     place = place_of(target, remote)
     settings = _board_settings(device, wanted, place)
     agents = partial(board_agents, python=target.python, monitored=device.platform == "jetson")
     launched_from = "this machine" if target.address == THIS_MACHINE else "ssh"
-    return _Ground(place, _lock_folder(target.platform), True, settings, launched_from, agents)
+    return _Ground(place, lock_folder(target.platform), True, settings, launched_from, agents)
 
 
 def _board_settings(device: Device, wanted: tuple[str, ...], place: Place) -> tuple[Setting, ...]:
@@ -261,13 +152,13 @@ def _open_remote(target: TargetSpec, emit: Emit, access: Access) -> Iterator[Ben
 
     with ExitStack() as stack:
         emit(StageStarted("device", target.name))
-        remote = stack.enter_context(_reached_alone(target, emit, wait=access.wait))
+        remote = stack.enter_context(reached_alone(target, emit, wait=access.wait))
         patience = Patience(remote, emit)
         shell = PatientShell(remote, patience)
         # Another computer may be timing a launch there. The lock itself is taken once the harness is built: that takes minutes,
         # and what to build the device must be asked.
-        wait_until_free(shell, _lock_folder(target.platform), emit, wait=access.wait)
-        device = _device(target, shell, remote.address)
+        wait_until_free(shell, lock_folder(target.platform), emit, wait=access.wait)
+        device = device_at(target, shell, remote.address)
         facts = device.facts()
         abi = _check(target, facts)
         ground = _ground(target, remote, device, access.settings)

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from edgebench.cli import measuring as cli_measuring
-from edgebench.measure import opening
+from edgebench.measure import reaching
 from edgebench.records.schema import json_schemas
 from edgebench.runtime import native_agent
 from edgebench.transport import patience
@@ -35,7 +35,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     folder = tmp_path_factory.mktemp("desk")
     with sshd(folder / "board") as server, board_desk(folder, server.config) as patch:
         # This machine's own /tmp is the board's: others may measure here.
-        patch.setattr(opening, "BOARD_LOCK", str(folder / "lock"))
+        patch.setattr(reaching, "BOARD_LOCK", str(folder / "lock"))
         yield server
 
 
@@ -44,7 +44,7 @@ def sound(board: Sshd) -> Iterator[None]:
     board.set_faults(Faults())
     yield
     assert sorted(path.name for path in board.place.glob("launches/*")) == []
-    assert not os.path.lexists(f"{opening.BOARD_LOCK}/lock")
+    assert not os.path.lexists(f"{reaching.BOARD_LOCK}/lock")
 
 
 def run(edgebench: Edgebench, runs: Path, *flags: str) -> Any:

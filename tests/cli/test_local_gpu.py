@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edgebench.measure import opening
+from edgebench.measure import reaching
 from tests.cli.board_desk import target_with_python
 from tests.cli.phone_desk import ONCE, Edgebench, refused, work_in
 from tests.cli.test_measuring_verbs import save_network
@@ -37,7 +37,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("JETSON", str(tmp_path / "state"))
     monkeypatch.setenv("PATH", str(programs), prepend=":")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(opening, "BOARD_LOCK", str(tmp_path / "lock"))
+    monkeypatch.setattr(reaching, "BOARD_LOCK", str(tmp_path / "lock"))
     work_in(tmp_path, monkeypatch)
     save_network(tmp_path / "conv.onnx", 4)
     yield tmp_path

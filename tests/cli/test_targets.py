@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgebench.measure import opening
+from edgebench.measure import reaching
 from tests.cli.phone_desk import refused
 
 
@@ -52,8 +52,8 @@ def test_a_device_that_is_measured_on_is_not_asked_what_it_is(edgebench, monkeyp
     def reached(_target):
         yield SimpleNamespace(run_script=lambda *_, **__: pytest.fail("it was asked"), address="there")
 
-    monkeypatch.setattr(opening, "_reached", reached)
-    monkeypatch.setattr(opening, "user_of", lambda _platform, _remote: "ann on desk, process 7, last seen 3 s ago")
+    monkeypatch.setattr(reaching, "reached", reached)
+    monkeypatch.setattr(reaching, "user_of", lambda _platform, _remote: "ann on desk, process 7, last seen 3 s ago")
     error = refused(edgebench("targets", "add", "not-written", *which, "--json"), 5, "device_busy")
     assert "ann on desk, process 7" in error["message"] and "disturb" in error["hint"]
     assert "not-written" not in edgebench("targets").out

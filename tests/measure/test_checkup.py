@@ -16,7 +16,7 @@ from edgebench.device.android import doctor
 from edgebench.device.checks import Check, start_checks
 from edgebench.events import ignore
 from edgebench.measure import checkup as module
-from edgebench.measure import opening
+from edgebench.measure import reaching
 from edgebench.measure.checkup import checkup, machine_checks
 from edgebench.measure.gate import Gate
 from edgebench.records import DeviceState, GateLimits, Reading, TargetSpec, ThermalState
@@ -192,7 +192,7 @@ def test_a_device_that_is_measured_on_is_not_disturbed(monkeypatch: pytest.Monke
     def reached(_target: object) -> Iterator[object]:
         yield SimpleNamespace(run_script=lambda *_, **__: pytest.fail("it was asked"), address="there")
 
-    monkeypatch.setattr(opening, "_reached", reached)
-    monkeypatch.setattr(opening, "user_of", lambda _platform, _remote: "ann on desk, process 7, last seen 3 s ago")
+    monkeypatch.setattr(reaching, "reached", reached)
+    monkeypatch.setattr(reaching, "user_of", lambda _platform, _remote: "ann on desk, process 7, last seen 3 s ago")
     [only] = checkup(resolve_target("android"), ignore)
     assert (only.name, only.ok) == ("use", False) and "ann on desk" in only.found and "wait" in only.mend

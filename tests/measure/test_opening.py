@@ -14,7 +14,7 @@ from edgebench.catalog import resolve_target
 from edgebench.device.android.device import AndroidDevice
 from edgebench.errors import DeviceBusy, DeviceNotFound, DeviceRefused, EdgebenchError, UsageError
 from edgebench.events import Event, Note, ignore
-from edgebench.measure import opening
+from edgebench.measure import opening, reaching
 from edgebench.measure.opening import Access, described_target, on_serial, open_bench, wrong_model
 from edgebench.records import DeviceFacts, TargetSpec
 from edgebench.transport.remote import Ran
@@ -71,7 +71,7 @@ def finds(monkeypatch: pytest.MonkeyPatch, shell: Shell, facts: DeviceFacts) -> 
     def reached(_target: TargetSpec) -> Iterator[Shell]:
         yield shell
 
-    monkeypatch.setattr(opening, "_reached", reached)
+    monkeypatch.setattr(reaching, "reached", reached)
     # Nothing is built for a phone that nothing is launched on.
     monkeypatch.setattr(opening, "native_agents", lambda _abi, _emit: {})
     monkeypatch.setattr(AndroidDevice, "facts", lambda _self: facts)
@@ -128,9 +128,9 @@ def test_a_second_run_of_this_computer_does_not_even_log_in_to_a_board(monkeypat
         yield logins[-1]
 
     logins: list[Shell] = []
-    monkeypatch.setattr(opening, "_reached", reached)
-    monkeypatch.setattr(opening, "_device", lambda *_: SimpleNamespace(facts=lambda: PHONE, platform="linux"))
-    monkeypatch.setattr(opening, "place_of", lambda *_: opening.ANDROID_PLACE)
+    monkeypatch.setattr(reaching, "reached", reached)
+    monkeypatch.setattr(opening, "device_at", lambda *_: SimpleNamespace(facts=lambda: PHONE, platform="linux"))
+    monkeypatch.setattr(opening, "place_of", lambda *_: reaching.ANDROID_PLACE)
     monkeypatch.setattr(opening, "board_agents", lambda *_, **__: {})
     board = on_serial(resolve_target("linux-board"), Board.address)
     with open_bench(board, ignore):

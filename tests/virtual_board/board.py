@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from edgebench.measure.opening import BOARD_LOCK
+from edgebench.measure.reaching import BOARD_LOCK
 from tests.virtual_board.jetson_programs import PROGRAMS, lay_out_jetson
 from tests.virtual_board.sshd import Sshd, find_sshd, sshd
 from tests.virtual_phone import world
