@@ -229,13 +229,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60.0, help="begin no check after that")
     parser.add_argument("--record", type=Path, default=RECORD)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="only these")
     flags = parser.parse_args()
     until = time.monotonic() + 60.0 * flags.minutes
     with tempfile.TemporaryDirectory(prefix="edgebench-") as folder:
         recorder = Recorder(Path(folder), flags.record)
         while time.monotonic() < until:
             done = [row["case"] for row in read_rows(flags.record) if row["what"] == "check"]
-            left = {case: done.count(case) / most for case, (most, _) in CASES.items() if done.count(case) < most}
+            shares = {case: done.count(case) / CASES[case][0] for case in flags.cases}
+            left = {case: share for case, share in shares.items() if share < 1.0}
             if not left:
                 break
             recorder.check(min(left, key=left.__getitem__))
