@@ -210,8 +210,7 @@ Watch::Watch(const Plan& plan, Trace& trace, const std::vector<int>& allowed_bef
         signal(SIGALRM, SIG_DFL) == SIG_ERR) {
         throw std::runtime_error("cannot set up signals");
     }
-    // A sustained run has no deadline: its heartbeat bounds it.
-    set_alarm(plan.heartbeat_path ? plan.heartbeat_max_age_s : plan.deadline_s);
+    set_alarm(plan.deadline_s);
     thread_ = std::thread([this] {
         try {
             watch();
@@ -252,13 +251,16 @@ void Watch::watch() {
         const int number = sigtimedwait(&signals, nullptr, &period);
         if (stopped_) return;
         if (number > 0) end("terminated", std::string("ended by signal ") + std::to_string(number));
-        if (plan_.heartbeat_path) {
-            if (stale()) end("heartbeat", "nobody has renewed the heartbeat for too long");
-            set_alarm(plan_.heartbeat_max_age_s);
-        } else if (now_ns() >= deadline_ns) {
+        const double left_s = static_cast<double>(deadline_ns - now_ns()) / 1e9;
+        if (left_s <= 0) {
             char text[64];
             snprintf(text, sizeof text, "the plan's deadline of %g s passed", plan_.deadline_s);
             end("deadline", text);
+        }
+        if (plan_.heartbeat_path) {
+            if (stale()) end("heartbeat", "nobody has renewed the heartbeat for too long");
+            // A sensor that hangs is found out as soon as a heartbeat would be.
+            set_alarm(std::min(plan_.heartbeat_max_age_s, left_s));
         }
         const Sensors* sensors = sensors_;
         if (sensors == nullptr) continue;
