@@ -65,8 +65,8 @@ class Plan(Record, frozen=True, kw_only=True):
     ``mode``: *measure* times, *profile* times layers (never a latency), *verify* runs every batch once and writes the
     outputs, *canary* loads nothing and runs the canaries alone, *pair* times two artifacts in one process, iteration by
     iteration and each alone. The agent writes its trace to ``trace_path`` and any file (outputs, the optimised graph) into
-    ``work_dir``. It ends itself after ``deadline_s``, and with a ``heartbeat_path`` (sustained runs) as soon as that file was not
-    renewed for ``heartbeat_max_age_s``.
+    ``work_dir``. It ends itself after ``deadline_s``, and with a ``heartbeat_path`` (sustained runs) as soon as that file was
+    not renewed for ``heartbeat_max_age_s``.
 
     ``commands``, which only the native harness knows, are run one after the other in place of a network, and those
     ``beside`` it while a network is timed, on cores that are not measured (left out where there are none).
