@@ -179,7 +179,8 @@ class Rig:
                 )
         self._check_ending(row, case, status, said)
         self._check_launches(row, runs, said)
-        host.patiently(self.device.answers, "the device does not come back")
+        back_s = host.PATIENCE_S + case.away_s
+        host.patiently(self.device.answers, "the device does not come back", patience_s=back_s)
         self._check_device(row, case)
         return row
 

@@ -33,12 +33,14 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait(PATIENCE_S)
 
 
-def patiently(holds: Callable[[], bool], otherwise: str, details: Callable[[], str] = str) -> None:
-    """Waits until it holds. Raises RuntimeError after PATIENCE_S."""
-    deadline_s = time.monotonic() + PATIENCE_S
+def patiently(
+    holds: Callable[[], bool], otherwise: str, details: Callable[[], str] = str, patience_s: float = PATIENCE_S
+) -> None:
+    """Waits until it holds. Raises RuntimeError after ``patience_s``."""
+    deadline_s = time.monotonic() + patience_s
     while not holds():
         if time.monotonic() > deadline_s:
-            raise RuntimeError(f"{otherwise}, after {PATIENCE_S:g} s: {details()}")
+            raise RuntimeError(f"{otherwise}, after {patience_s:g} s: {details()}")
         time.sleep(0.005)
 
 
