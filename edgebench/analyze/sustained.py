@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean, median
+from typing import NamedTuple
 
 from edgebench.records import CanaryRow, IterationsRow, Sustained, TelemetryRow, Trace
 
@@ -21,10 +22,21 @@ MINUTE_S = 60.0
 THROTTLED_BY, THROTTLED_FOR = 0.03, ((4.0, 0.5), (10.0, 0.4))
 # A clock canary that explains a smaller part of the rise, in logarithms, tells that something else slowed it down.
 CLOCK_LEAST = 0.5
+# A canary takes milliseconds: so many iterations before it and after it tell whether that moment was slow, too.
+NEAR = 3
 # It is at rest from where the two halves of what is left differ by no more, for at least this part of the time.
 LEVEL, REST_LEAST = 0.02, 0.2
 # A segment has at least so many points, and costs as much as the Bayesian information criterion says (Yao 1988).
 _SEGMENT_LEAST = 5
+
+
+class _Clock(NamedTuple):
+    """A clock canary of a held load: the point in which it was read, -1 before the first, its time, and what the iterations
+    next to it took."""
+
+    point: int
+    ns: int
+    beside_ms: float
 
 
 def sustained_of(trace: Trace) -> Sustained:
@@ -43,7 +55,7 @@ def sustained_of(trace: Trace) -> Sustained:
     burst_ms, minute_ms = (
         median(ns for at_ns, ns in times if at_ns - start_ns < first_s * 1e9) / 1e6 for first_s in (BURST_S, MINUTE_S)
     )
-    clock = _clock_at(trace, [start_ns + int(place * step_s * 1e9) for place in binned])
+    clock = _clock_at(trace, times, [start_ns + int(place * step_s * 1e9) for place in binned])
     throttled = throttled_from(levels_ms, burst_ms, step_s, clock)
     throttled_after_s = seconds[throttled] - step_s / 2.0 if throttled is not None else None
     rest = steady_from(levels_ms, throttled or 0)
@@ -76,16 +88,19 @@ def clock_doubt(held: Sustained) -> str | None:
     )
 
 
-def _clock_at(trace: Trace, starts_ns: Sequence[int]) -> list[tuple[int, int]]:
-    """The point in which each clock canary was read, -1 before the first, and its time in ns; none where an accelerator
-    computed."""
-    rows = () if trace.accelerated else trace.of(CanaryRow)
-    return [(bisect_right(starts_ns, row.t_ns) - 1, row.clock_ns) for row in rows]
+def _clock_at(trace: Trace, times: Sequence[tuple[int, int]], starts_ns: Sequence[int]) -> list[_Clock]:
+    """The clock canaries among iterations and points that start then; none where an accelerator computed."""
+    found = []
+    for row in () if trace.accelerated else trace.of(CanaryRow):
+        after = bisect_right(times, (row.t_ns, 0))
+        beside = [ns for _, ns in times[max(0, after - NEAR) : after + NEAR]]
+        found.append(_Clock(bisect_right(starts_ns, row.t_ns) - 1, row.clock_ns, median(beside) / 1e6))
+    return found
 
 
-def _clock_slower(clock: Sequence[tuple[int, int]], throttled: int, step_s: float) -> float | None:
-    burst = [ns for point, ns in clock if point < min(BURST_S / step_s, throttled)]
-    late = [ns for point, ns in clock if point >= throttled]
+def _clock_slower(clock: Sequence[_Clock], throttled: int, step_s: float) -> float | None:
+    burst = [read.ns for read in clock if read.point < min(BURST_S / step_s, throttled)]
+    late = [read.ns for read in clock if read.point >= throttled]
     return fmean(late) / fmean(burst) if burst and late else None
 
 
@@ -113,28 +128,27 @@ def _hottest_c(trace: Trace, start_ns: int, seconds: Sequence[float], step_s: fl
     return found
 
 
-def throttled_from(
-    levels_ms: Sequence[float], burst_ms: float, step_s: float, clock: Sequence[tuple[int, int]]
-) -> int | None:
+def throttled_from(levels_ms: Sequence[float], burst_ms: float, step_s: float, clock: Sequence[_Clock]) -> int | None:
     """The first point of those, ``step_s`` apart, at which latency left the burst's and, taken all in all, stayed away; None
     where it never did.
 
-    ``clock`` tells other work from heat: (point, ns) of the clock canaries. Where the first canary that was read in a slow
-    point from there on does not share the slow-down, it was not heat yet; where none ever does, all of it is doubted
-    (``clock_doubt``).
+    ``clock`` tells other work from heat. Where the first canary that was read among slow iterations of a slow point from
+    there on does not share the slow-down, it was not heat yet; where none ever does, all of it is doubted (``clock_doubt``).
     """
-    slow = [ms > burst_ms * (1.0 + THROTTLED_BY) for ms in levels_ms]
+    limit_ms = burst_ms * (1.0 + THROTTLED_BY)
+    slow = [ms > limit_ms for ms in levels_ms]
     windows = [(max(1, round(seconds / step_s)), share) for seconds, share in THROTTLED_FOR]
     away = [
         place
         for place, slower in enumerate(slow)
         if slower and all(sum(slow[place : place + points]) >= share * points for points, share in windows)
     ]
-    in_burst = [ns for point, ns in clock if point < BURST_S / step_s]
+    in_burst = [read.ns for read in clock if read.point < BURST_S / step_s]
     shares = [
-        (point, math.log(ns / median(in_burst)) >= CLOCK_LEAST * math.log(levels_ms[point] / burst_ms))
-        for point, ns in clock
-        if in_burst and point >= 0 and slow[point]
+        (read.point, math.log(read.ns / median(in_burst)) >= CLOCK_LEAST * math.log(read.beside_ms / burst_ms))
+        for read in clock
+        # A clock that goes up and down slows a second down that has fast moments.
+        if in_burst and read.point >= 0 and slow[read.point] and read.beside_ms > limit_ms
     ]
     hot = (place for place in away if next((share for point, share in shares if point >= place), False))
     return next(hot, away[0] if away else None)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from edgebench.analyze.sustained import LEVEL, change_points, clock_doubt, steady_from, sustained_of
-from edgebench.records import IterationsRow, LoadRow, TelemetryRow, Trace
+from edgebench.records import CanaryRow, IterationsRow, LoadRow, TelemetryRow, Trace
 from tests.measure.traces import canaries
 
 MS = 1_000_000
@@ -139,6 +139,17 @@ def test_a_canary_that_was_read_while_the_clock_was_up_again_delays_nothing() ->
     assert clocks[:5] == [1.0, 1.0, 1.0, 1.0, 6.8 / 6.0], "none was read in the first seconds that are slower"
     told = sustained_of(with_canaries(held(levels), clocks))
     assert told.throttled_after_s == pytest.approx(12.0, abs=1.0)
+
+
+def test_a_canary_that_was_read_in_a_fast_moment_of_the_first_slow_second_delays_nothing() -> None:
+    trace = held([6.0] * 40 + [9.0] * 40)
+    [*_, at_40] = (row for row in trace.of(IterationsRow) if row.t_ns <= 40_000 * MS)
+    mixed = (*[6 * MS] * 60, *[9 * MS] * 70)
+    turned = replace(at_40, stages={"net": mixed}, cores=(1,) * len(mixed))
+    trace = Trace(rows=tuple(turned if row is at_40 else row for row in trace.rows))
+    told = with_canaries(trace, [1.0] * 41 + [1.5] * 39, every_s=1)
+    late = tuple(replace(row, t_ns=row.t_ns + 200 * MS) if isinstance(row, CanaryRow) else row for row in told.rows)
+    assert sustained_of(Trace(rows=late)).throttled_after_s == pytest.approx(40.0, abs=0.1)
 
 
 def test_canaries_belong_to_the_points_in_which_they_were_read_where_iterations_are_longer() -> None:
