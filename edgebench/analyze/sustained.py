@@ -30,7 +30,7 @@ LEVEL, REST_LEAST = 0.02, 0.2
 _SEGMENT_LEAST = 5
 
 
-class _Clock(NamedTuple):
+class _ClockCanary(NamedTuple):
     """A clock canary of a held load: the point in which it was read, -1 before the first, its time, and what the iterations
     next to it took."""
 
@@ -55,7 +55,7 @@ def sustained_of(trace: Trace) -> Sustained:
     burst_ms, minute_ms = (
         median(ns for at_ns, ns in times if at_ns - start_ns < first_s * 1e9) / 1e6 for first_s in (BURST_S, MINUTE_S)
     )
-    clock = _clock_at(trace, times, [start_ns + int(place * step_s * 1e9) for place in binned])
+    clock = _clock_canaries(trace, times, [start_ns + int(place * step_s * 1e9) for place in binned])
     throttled = throttled_from(levels_ms, burst_ms, step_s, clock)
     throttled_after_s = seconds[throttled] - step_s / 2.0 if throttled is not None else None
     rest = steady_from(levels_ms, throttled or 0)
@@ -88,17 +88,17 @@ def clock_doubt(held: Sustained) -> str | None:
     )
 
 
-def _clock_at(trace: Trace, times: Sequence[tuple[int, int]], starts_ns: Sequence[int]) -> list[_Clock]:
+def _clock_canaries(trace: Trace, times: Sequence[tuple[int, int]], starts_ns: Sequence[int]) -> list[_ClockCanary]:
     """The clock canaries among iterations and points that start then; none where an accelerator computed."""
     found = []
     for row in () if trace.accelerated else trace.of(CanaryRow):
         after = bisect_right(times, (row.t_ns, 0))
         beside = [ns for _, ns in times[max(0, after - NEAR) : after + NEAR]]
-        found.append(_Clock(bisect_right(starts_ns, row.t_ns) - 1, row.clock_ns, median(beside) / 1e6))
+        found.append(_ClockCanary(bisect_right(starts_ns, row.t_ns) - 1, row.clock_ns, median(beside) / 1e6))
     return found
 
 
-def _clock_slower(clock: Sequence[_Clock], throttled: int, step_s: float) -> float | None:
+def _clock_slower(clock: Sequence[_ClockCanary], throttled: int, step_s: float) -> float | None:
     burst = [read.ns for read in clock if read.point < min(BURST_S / step_s, throttled)]
     late = [read.ns for read in clock if read.point >= throttled]
     return fmean(late) / fmean(burst) if burst and late else None
@@ -128,7 +128,9 @@ def _hottest_c(trace: Trace, start_ns: int, seconds: Sequence[float], step_s: fl
     return found
 
 
-def throttled_from(levels_ms: Sequence[float], burst_ms: float, step_s: float, clock: Sequence[_Clock]) -> int | None:
+def throttled_from(
+    levels_ms: Sequence[float], burst_ms: float, step_s: float, clock: Sequence[_ClockCanary]
+) -> int | None:
     """The first point of those, ``step_s`` apart, at which latency left the burst's and, taken all in all, stayed away; None
     where it never did.
 
