@@ -15,6 +15,7 @@ from edgebench.analyze.summary import DISCARDED_SHARE_MAX, SUSPECT_SHARE_MAX, mo
 from edgebench.analyze.sustained import clock_doubt, sustained_of
 from edgebench.analyze.telemetry import busy_gpu_mhz, sensors_share
 from edgebench.analyze.verdict import wider_of
+from edgebench.files import state_root
 from edgebench.records import (
     CanaryRow,
     Identity,
@@ -237,6 +238,15 @@ def _notes(record: RunRecord) -> tuple[str, ...]:
         notes.append(
             "reference new: the canaries are held against the best of this session's idle probes (there was none for these"
             " cores, or it was beaten by a fresh probe); on a busy machine that is a busy reference"
+        )
+    launches = [each for one in record.series for each in one.launches if each.kind == "measure"]
+    launches += [each for pair in record.pairs for each in pair.launches]
+    if launches and all(each.gate.startswith("timed out:") and "its reference" in each.gate for each in launches):
+        obstacle = launches[-1].gate.removeprefix("timed out: ")
+        notes.append(
+            f"each of {len(launches)} launches waited at the gate in vain, the last as its {obstacle}: something slows the"
+            " device all the time, or its reference comes from a moment that was faster than usual; if it is as it always is,"
+            f" remove {state_root() / 'references'}: they are made again"
         )
     if record.state == "interrupted":
         verb = "run" if record.policy.budget is None else "check"
