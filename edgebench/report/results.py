@@ -15,7 +15,6 @@ from edgebench.analyze.summary import DISCARDED_SHARE_MAX, SUSPECT_SHARE_MAX, mo
 from edgebench.analyze.sustained import clock_doubt, sustained_of
 from edgebench.analyze.telemetry import busy_gpu_mhz, sensors_share
 from edgebench.analyze.verdict import wider_of
-from edgebench.files import state_root
 from edgebench.records import (
     CanaryRow,
     Identity,
@@ -246,7 +245,7 @@ def _notes(record: RunRecord) -> tuple[str, ...]:
         notes.append(
             f"each of {len(launches)} launches waited at the gate in vain, the last as its {obstacle}: something slows the"
             " device all the time, or its reference comes from a moment that was faster than usual; if it is as it always is,"
-            f" remove {state_root() / 'references'}: they are made again"
+            " remove ~/.local/state/edgebench/references ($XDG_STATE_HOME/... where set): they are made again"
         )
     if record.state == "interrupted":
         verb = "run" if record.policy.budget is None else "check"

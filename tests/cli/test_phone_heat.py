@@ -87,13 +87,15 @@ def test_a_check_on_a_phone_that_throttles_all_the_time_is_inconclusive_and_says
     check = json.loads(out)["checks"][0]["check"]
     assert (check["verdict"], check["launches"]) == ("inconclusive", 0), check
     assert check["reasons"][0] == "0 launches told a ratio, a verdict takes 6"
-    # The three commonest are told: beside what else slows this machine, one of these is among them.
     quota = ("time off the CPU", "interruptions of the canaries")
-    assert any(reason.startswith(quota) for reason in check["reasons"]), check["reasons"]
     launches = records(tmp_path)[0].pairs[0].launches
     assert {launch.validity for launch in launches} == {"INVALID"}, "kept, and not counted"
+    found = [reason for launch in launches for reason in launch.reasons]
     for doubt in quota:
-        assert any(reason.startswith(doubt) for launch in launches for reason in launch.reasons), doubt
+        assert any(reason.startswith(doubt) for reason in found), doubt
+    # The three commonest are told. One of these is among them, unless what else slows this machine takes all three places.
+    told = [reason for reason in check["reasons"] if reason.startswith(tuple(found))]
+    assert any(reason.startswith(quota) for reason in told) or len(told) == 3, check["reasons"]
 
 
 def test_a_phone_of_another_processor_is_measured_by_its_own_harness(
