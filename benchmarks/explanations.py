@@ -14,7 +14,8 @@ moves by several percent within seconds: what it does falls on both. The results
     python -m benchmarks.explanations --report             # only explains anew what is recorded, and prints
 
 Goes on where the recording stands. The core of another kind is one with a lower clock: multiply-adds a cycle are the same on
-both cores of this machine. The build flag is ncnn's Winograd convolution, switched off when it is loaded.
+both cores of this machine. The build flag is ncnn's Winograd convolution, switched off when it is loaded. A second thread is
+one too many: the layers are small, and the threads of both devices sleep where they wait.
 """
 
 from __future__ import annotations
@@ -51,6 +52,11 @@ LAUNCHES = 5
 THERMAL = replace(PIXEL, ratios=RATIOS)
 PHONE = replace(PIXEL_8_PRO, cores=CORES, properties={**PIXEL_8_PRO.properties, "ro.serialno": "SIMULATED"})
 STATUS_FROM_C = (39.0, 43.0, 45.0, 46.5, 52.0, 55.0)
+# What two threads that look out for each other take depends on whose hyperthreads the two cores are: of the 14 ms network 1.4
+# to 2.6 times as long as one thread on one machine (2026-11-29), and 0.8 to 1.3 times on another (2026-11-30), where nothing
+# was planted therefore. Threads that sleep where they wait are slower everywhere, where layers take less than waking one up.
+ENVIRONMENT = {"OMP_WAIT_POLICY": "passive"}
+SMALL_INPUT_SIZE = 8
 COOL_SKIN_C, CHIP_ABOVE_SKIN_C = 30.0, 6.0
 # An interval of 10 ms, of which it computes a share.
 _BUSY = (
@@ -69,7 +75,9 @@ def measure(path: Path, most: int) -> None:
     done = {row.number for row in rows_of(path)}
     with (
         tempfile.TemporaryDirectory(prefix="edgebench-") as scratch,
-        simulated_pair(THERMAL, Path(scratch), rate=1.0, status_from_c=STATUS_FROM_C, of=PHONE) as pair,
+        simulated_pair(
+            THERMAL, Path(scratch), rate=1.0, status_from_c=STATUS_FROM_C, of=PHONE, environment=ENVIRONMENT
+        ) as pair,
     ):
         renamed = _renamed(Path(scratch))
         for case in [each for each in cases() if each.number not in done][:most]:
@@ -82,7 +90,8 @@ def measure(path: Path, most: int) -> None:
 def measured(pair: Pair, case: Case, renamed: Path) -> CaseRow:
     """Both results, their launches in turns."""
     with _planted(pair.phone, case.change):
-        first, second = _Result(pair.twin, Change(), renamed), _Result(pair.phone, case.change, renamed)
+        size = SMALL_INPUT_SIZE if case.change.threads > 1 else INPUT_SIZE
+        first, second = _Result(pair.twin, Change(), renamed, size), _Result(pair.phone, case.change, renamed, size)
         for index in range(LAUNCHES):
             for result in (first, second) if index % 2 == 0 else (second, first):
                 result.launch(index, f"{case.number}")
@@ -93,7 +102,7 @@ def measured(pair: Pair, case: Case, renamed: Path) -> CaseRow:
 class _Result:
     """One of the two while it is measured."""
 
-    def __init__(self, on: SimulatedPhone, change: Change, renamed: Path) -> None:
+    def __init__(self, on: SimulatedPhone, change: Change, renamed: Path, size: int) -> None:
         self._on, self._busy, self._core = on, change.busy, SLOW_CORE if change.slow_core else CORE
         # All but what is measured stays on core 0 of this machine, which is all that a shell of the phone sees therefore.
         facts = msgspec.structs.replace(on.bench.device.facts(), clusters=((CORE,), (SLOW_CORE,)))
@@ -106,7 +115,7 @@ class _Result:
             precisions=("fp32",),
             threads=change.threads,
             cores=cores,
-            input_size=None if change.renamed else (INPUT_SIZE,),
+            input_size=None if change.renamed else (size,),
         )
         ready = prepare(request, bench)
         subject = ready.subjects[0]

@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -217,10 +217,12 @@ def simulated_pair(
     rate: float = WORK,
     status_from_c: tuple[float | None, ...] = NO_STATUS,
     of: PhoneProfile = PIXEL_8_PRO,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Pair]:
     """Two phones as ``of``, cool and with their references taken; ``folder`` keeps what they wrote.
 
-    Android's thermal status is 1 to 6 from these temperatures of the skin on.
+    Android's thermal status is 1 to 6 from these temperatures of the skin on; ``environment`` is what their shells have beside
+    Android's own variables.
     References and states are kept below ``folder``, exports and harness in the user's cache.
     """
     os.sched_setaffinity(0, {0})
@@ -233,18 +235,18 @@ def simulated_pair(
         server.use(patch)
         emit = stack.enter_context(progress(quiet=True))
         profile = replace(of, thermal=thermal, status_from_c=status_from_c)
-        yield Pair(
-            stack.enter_context(_opened("phone", profile, "clock", rate, server, folder, emit)),
-            stack.enter_context(_opened("twin", profile, "none", rate, server, folder, emit)),
-        )
+
+        def opened(name: str, mode: Mode) -> SimulatedPhone:
+            control = Control(mode=mode, acceleration=rate, ambient_c=DESK_C)
+            phone = VirtualPhone(profile, folder / name, control=control, environment=environment)
+            return stack.enter_context(_opened(name, phone, server, folder, emit))
+
+        yield Pair(opened("phone", "clock"), opened("twin", "none"))
 
 
 @contextmanager
-def _opened(
-    name: str, profile: PhoneProfile, mode: Mode, rate: float, server: AdbServer, folder: Path, emit: Emit
-) -> Iterator[SimulatedPhone]:
-    control = Control(mode=mode, acceleration=rate, ambient_c=DESK_C)
-    with VirtualPhone(profile, folder / name, control=control) as phone:
+def _opened(name: str, phone: VirtualPhone, server: AdbServer, folder: Path, emit: Emit) -> Iterator[SimulatedPhone]:
+    with phone:
         server.connect(phone)
         remote = Remote(open_channel(phone.serial))
         try:

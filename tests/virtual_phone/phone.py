@@ -19,7 +19,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +66,7 @@ class VirtualPhone(HeatedDevice):
     """One phone, from ``start`` to ``close``; ``folder`` is its disk and keeps what happened.
 
     ``start`` raises NoPhone. Faults of the ADB daemon are switched with ``set_faults``, the phone's own with ``set``.
+    ``environment`` is what its shells have beside Android's own variables.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class VirtualPhone(HeatedDevice):
         abi: str | None = None,
         control: Control | None = None,
         daemon: DaemonCommand | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.profile = PROFILES[profile] if isinstance(profile, str) else profile
         super().__init__(folder, self.profile, control)
@@ -84,6 +86,7 @@ class VirtualPhone(HeatedDevice):
         self.files = PhoneFiles(folder)
         self.state_dir = folder / "state"
         self._daemon = daemon or adb_daemon_command()
+        self._environment = dict(environment or {})
         self._world: subprocess.Popen[bytes] | None = None
         self._namespace = ""
 
@@ -172,6 +175,7 @@ class VirtualPhone(HeatedDevice):
             aarch64_interpreter=shutil.which(world.QEMU) if self._foreign else None,
             daemon=list(self._daemon(self)),
             environment={
+                **self._environment,
                 "PATH": "/system/bin",
                 "ANDROID_ROOT": "/system",
                 "ANDROID_DATA": "/data",
