@@ -64,13 +64,20 @@ class Conditions:
     battery_percent: float | None
 
 
-def conditions_of(record: RunRecord, series: Series, traces: Mapping[int, Trace]) -> Conditions:
-    """Of the launches whose latency counts, or, where none does, of all that timed anything.
+def mostly_discarded(series: Series, traces: Mapping[int, Trace]) -> bool:
+    """Whether fewer than half of the launches that timed anything count. Those that do were chosen by what slows a launch."""
+    measured = _measured(series, traces)
+    return 2 * sum(launch.used for launch in measured) < len(measured)
+
+
+def conditions_of(
+    record: RunRecord, series: Series, traces: Mapping[int, Trace], *, discarded_too: bool = False
+) -> Conditions:
+    """Of the launches whose latency counts, or, with ``discarded_too``, of all that timed anything.
 
     Raises ValueError where none did.
     """
-    measured = [it for it in series.launches if it.kind == "measure" and it.index in traces and it.validity != "FAILED"]
-    used = [launch for launch in measured if launch.used] or measured
+    used = [launch for launch in _measured(series, traces) if launch.used or discarded_too]
     if not used:
         raise ValueError(f"no launch of {series.label} timed anything")
     mine = [traces[launch.index] for launch in used]
@@ -107,6 +114,10 @@ def conditions_of(record: RunRecord, series: Series, traces: Mapping[int, Trace]
             (it.state.battery_percent for it in used if it.state.battery_percent is not None), default=None
         ),
     )
+
+
+def _measured(series: Series, traces: Mapping[int, Trace]) -> list[LaunchRecord]:
+    return [it for it in series.launches if it.kind == "measure" and it.index in traces and it.validity != "FAILED"]
 
 
 def _level(values: Sequence[float]) -> Level:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from tabulate import tabulate
 
-from edgebench.analyze.conditions import Conditions, canary_sources, conditions_of
+from edgebench.analyze.conditions import Conditions, canary_sources, conditions_of, mostly_discarded
 from edgebench.analyze.explain import NAMED_ERRORS, NAMED_LEAST, WORK_FIELDS, mechanisms_of
 from edgebench.errors import NoValidMeasurement
 from edgebench.records import Mechanism, RunRecord, Series, Trace
@@ -19,8 +19,13 @@ Measured = tuple[RunRecord, Series, Mapping[int, Trace]]
 
 
 def explanation_of(first: Measured, second: Measured) -> Explanation:
-    """Why the second took as much more or less than the first. Raises NoValidMeasurement where either timed nothing."""
-    one, other = (_conditions(each) for each in (first, second))
+    """Why the second took as much more or less than the first. Raises NoValidMeasurement where either timed nothing.
+
+    Where most launches of either were discarded, all of both tell it: a few fast ones of the one by all of the other would be
+    a difference that is made by the choice.
+    """
+    discarded_too = any(mostly_discarded(series, traces) for _, series, traces in (first, second))
+    one, other = (_conditions(each, discarded_too=discarded_too) for each in (first, second))
     sources = canary_sources(first[2].values()) | canary_sources(second[2].values())
     share, error2 = other.latency.mean - one.latency.mean, one.latency.error2 + other.latency.error2
     return Explanation(
@@ -36,10 +41,10 @@ def explanation_of(first: Measured, second: Measured) -> Explanation:
     )
 
 
-def _conditions(measured: Measured) -> Conditions:
+def _conditions(measured: Measured, *, discarded_too: bool) -> Conditions:
     record, series, traces = measured
     try:
-        return conditions_of(record, series, traces)
+        return conditions_of(record, series, traces, discarded_too=discarded_too)
     except ValueError as error:
         raise NoValidMeasurement(
             f"{record.run_id}: {error}", hint=f"see its launches: edgebench show {record.run_id} --launches"
@@ -53,7 +58,9 @@ def _name(measured: Measured) -> str:
 
 def _told_by(found: Conditions) -> str:
     launches = f"{found.launches} launch{'' if found.launches == 1 else 'es'}"
-    return f"{launches}, all INVALID" if found.invalid else launches
+    if not found.invalid:
+        return launches
+    return f"{launches}, {'all' if found.invalid == found.launches else found.invalid} INVALID"
 
 
 def _unlike(first: Series, second: Series) -> tuple[str, ...]:

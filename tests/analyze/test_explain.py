@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from edgebench.analyze.conditions import Conditions, conditions_of
+from edgebench.analyze.conditions import Conditions, conditions_of, mostly_discarded
 from edgebench.analyze.explain import mechanisms_of
 from edgebench.records import (
     DeviceState,
@@ -94,7 +94,7 @@ def measured(
         traces = {at: counted(each, instructions, cycles) for at, each in traces.items()}
     series: Series = replace(run.series[0], launches=tuple(made), profile=profile)
     series = replace(series, identity=replace(series.identity, **card))
-    return conditions_of(run, series, traces)
+    return conditions_of(run, series, traces, discarded_too=mostly_discarded(series, traces))
 
 
 def counted(made: Trace, instructions: int, cycles: int | None) -> Trace:
