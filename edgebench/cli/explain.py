@@ -24,7 +24,8 @@ def command(first: str, second: str, series: tuple[str, str] | None, runs_dir: P
 
     Mechanisms multiply to the ratio of the two: the clock, the kind of core, contention with other work, the work itself (the
     model, threads, build, precision), and what nothing recorded accounts for. What may be behind one (heat, power saving, a
-    power cap, another process) stands with its evidence. What was not recorded is "not known".
+    power cap, another process) stands with its evidence. What was not recorded is "not known". It is told by the launches that
+    count or, where most of either were discarded, by all launches of both.
 
     \b
     edgebench explain 20261101-091500-mobileone_s0-3f9a last
