@@ -70,12 +70,10 @@ def mostly_discarded(series: Series, traces: Mapping[int, Trace]) -> bool:
     return 2 * sum(launch.used for launch in measured) < len(measured)
 
 
-def conditions_of(
-    record: RunRecord, series: Series, traces: Mapping[int, Trace], *, discarded_too: bool = False
-) -> Conditions:
+def conditions_of(record: RunRecord, series: Series, traces: Mapping[int, Trace], *, discarded_too: bool) -> Conditions:
     """Of the launches whose latency counts, or, with ``discarded_too``, of all that timed anything.
 
-    Raises ValueError where none did.
+    Raises ValueError where there is no such launch.
     """
     used = [launch for launch in _measured(series, traces) if launch.used or discarded_too]
     if not used:

@@ -238,19 +238,28 @@ def _notes(record: RunRecord) -> tuple[str, ...]:
             "reference new: the canaries are held against the best of this session's idle probes (there was none for these"
             " cores, or it was beaten by a fresh probe); on a busy machine that is a busy reference"
         )
-    launches = [each for one in record.series for each in one.launches if each.kind == "measure"]
-    launches += [each for pair in record.pairs for each in pair.launches]
-    if launches and all(each.gate.startswith("timed out:") and "its reference" in each.gate for each in launches):
-        obstacle = launches[-1].gate.removeprefix("timed out: ")
-        notes.append(
-            f"each of {len(launches)} launches waited at the gate in vain, the last as its {obstacle}: something slows the"
-            " device all the time, or its reference comes from a moment that was faster than usual; if it is as it always is,"
-            " remove ~/.local/state/edgebench/references ($XDG_STATE_HOME/... where set): they are made again"
-        )
+    if doubt := _reference_doubt(record):
+        notes.append(doubt)
     if record.state == "interrupted":
         verb = "run" if record.policy.budget is None else "check"
         notes.append(f"interrupted: go on with edgebench {verb} --resume {record.run_id}")
     return tuple(notes)
+
+
+def _reference_doubt(record: RunRecord) -> str | None:
+    """Where no launch was ever as fast as the reference, whether it is the device that is slow or the reference too fast."""
+    launches = [each for one in record.series for each in one.launches if each.kind == "measure"]
+    launches += [each for pair in record.pairs for each in pair.launches]
+    if not launches or not all(
+        each.gate.startswith("timed out:") and "its reference" in each.gate for each in launches
+    ):
+        return None
+    obstacle = launches[-1].gate.removeprefix("timed out: ")
+    return (
+        f"each of {len(launches)} launches waited at the gate in vain, the last as its {obstacle}: something slows the"
+        " device all the time, or its reference comes from a moment that was faster than usual; if it is as it always is,"
+        " remove ~/.local/state/edgebench/references ($XDG_STATE_HOME/... where set): they are made again"
+    )
 
 
 def ranked(results: Sequence[Result]) -> list[Result]:

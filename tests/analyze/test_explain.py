@@ -338,7 +338,7 @@ def on_gpu(latency_ms: float, mhz: int | None, clock: float = 1.0, launches: int
         for at, each in enumerate(whole)
     }
     made = tuple(launch_record(at) for at in range(launches))
-    return conditions_of(run, replace(run.series[0], launches=made), traces)
+    return conditions_of(run, replace(run.series[0], launches=made), traces, discarded_too=False)
 
 
 def test_where_a_gpu_computes_its_own_clock_is_what_counts() -> None:

@@ -25,7 +25,7 @@ from edgebench.records import (
     Trace,
 )
 from edgebench.report.results import ranked, ranked_by_ratios, results_of
-from tests.measure.fakes import record
+from tests.measure.fakes import FakeClock, gate, record
 from tests.measure.traces import canaries, launch_record, pair_trace, trace
 
 
@@ -48,12 +48,8 @@ def derived(*launches: LaunchRecord, traces: dict[int, Trace] | None = None):
 
 
 def test_a_reference_that_no_launch_comes_up_to_is_said_with_how_to_take_it_anew():
-    waited = [
-        replace(
-            launch(index, validity="SUSPECT"), gate=f"timed out: clock canary 1.0{index}x its reference (limit 1.02x)"
-        )
-        for index in (5, 7)
-    ]
+    waits = [gate([canaries(clock=slower)], FakeClock(), []).wait() for slower in (1.05, 1.07)]
+    waited = [replace(launch(at, validity="SUSPECT"), gate=str(each)) for at, each in enumerate(waits)]
     profile = replace(launch(9), kind="profile", gate="passed")
     [note] = derived(*waited, profile).notes
     assert "each of 2 launches waited at the gate in vain, the last as its clock canary 1.07x its reference" in note
