@@ -14,8 +14,8 @@ clock, by which all work takes longer evenly, and a cgroup quota, which takes th
     python -m benchmarks.phone_throttling --report         # only prints
 
 Goes on where the recording stands; each launch of the twin begins on a core that this machine's neighbours leave alone. The
-network takes 40 ms an iteration: a kernel of 250 Hz looks at a quota every 4 ms and takes away as much at a time, which moves
-the median of a small network only where every other iteration is hit. It stays in the core's cache and is bound by the divider
+network is sized, for each block, to take 40 ms an iteration on this processor: a kernel of 250 Hz looks at a quota every 4 ms
+and takes away as much at a time, which moves the median of a small network only where every other iteration is hit. It stays in the core's cache and is bound by the divider
 (``resident.many_roots``): what streams from memory this machine's neighbours move by more than the faults do, and of an LSTM's
 launches, with 0.27 MB of weights, a few took 3 to 19 % longer than those beside them while nothing throttled. How it is with
 the kernel's usual period of 100 ms and a small network is recorded apart, as a remark.
@@ -34,7 +34,7 @@ from statistics import median
 import msgspec
 
 from benchmarks.resident import many_roots
-from benchmarks.simulated_phone import CORE, SimulatedPhone, simulated_pair
+from benchmarks.simulated_phone import CORE, Pair, SimulatedPhone, simulated_pair
 from benchmarks.steady_core import SteadyCore
 from benchmarks.throttling_cases import RATE, Drawn, Fault, afflict, draw, thermal_of
 from benchmarks.throttling_figures import REMARK_BLOCK, LaunchRow, Truth, cases_of, rows_of
@@ -65,6 +65,9 @@ SCHEDULE = Schedule(
     warmup_window=3, warmup_max_ms=600, measure_ms=800, canary_every_ms=400, drop_after_canary=1, settle_max_ms=60
 )
 SMALL_SCHEDULE = Schedule(measure_ms=600, canary_every_ms=300, warmup_max_ms=300, settle_max_ms=60)
+# Ten looks of a kernel of 250 Hz at a quota.
+ITERATION_MS = 40.0
+ROOTS_TRIED = 600
 BLOCK = 24
 # Launches of a fault whose twins are VALID and agree. A machine that never is quiet must not be measured for ever.
 TARGET = 200
@@ -145,9 +148,10 @@ def measure_block(
         tempfile.TemporaryDirectory(prefix="edgebench-") as folder,
         simulated_pair(thermal, Path(folder), rate=RATE, status_from_c=status_c) as pair,
     ):
-        subject = pair.subject(*SMALL_MODEL) if remark else pair.subject(str(many_roots(Path(folder))))
         for each in (pair.phone, pair.twin):
             _favour(each)
+        core.wait()
+        subject = pair.subject(*SMALL_MODEL) if remark else sized(pair, Path(folder))
         if remark:
             pair.phone.phone.set(quota_period_us=REMARK_PERIOD_US)
         for index in range(2 * len(cases) + 1):
@@ -166,6 +170,16 @@ def measure_block(
             with path.open("ab") as file:
                 file.write(msgspec.json.encode(row) + b"\n")
             print(told(row), flush=True)
+
+
+def sized(pair: Pair, folder: Path) -> Subject:
+    """A chain of roots that takes ``ITERATION_MS`` on this processor, by one launch of a shorter one on the twin."""
+    pair.twin.phone.set(level=0)
+    tried = pair.twin.launch(pair.subject(str(many_roots(folder, ROOTS_TRIED))), SCHEDULE, index=0)
+    if tried.trace is None or not tried.trace.of(IterationsRow):
+        raise SystemExit(f"the network cannot be sized: {'; '.join(tried.record.reasons)}")
+    tried_ms = median(iteration_times_ns(tried.trace)) / 1e6
+    return pair.subject(str(many_roots(folder, round(ROOTS_TRIED * ITERATION_MS / tried_ms))))
 
 
 def launched_row(
