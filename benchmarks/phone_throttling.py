@@ -15,10 +15,11 @@ clock, by which all work takes longer evenly, and a cgroup quota, which takes th
 
 Goes on where the recording stands; each launch of the twin begins on a core that this machine's neighbours leave alone. The
 network is sized, for each block, to take 40 ms an iteration on this processor: a kernel of 250 Hz looks at a quota every 4 ms
-and takes away as much at a time, which moves the median of a small network only where every other iteration is hit. It stays in the core's cache and is bound by the divider
-(``resident.many_roots``): what streams from memory this machine's neighbours move by more than the faults do, and of an LSTM's
-launches, with 0.27 MB of weights, a few took 3 to 19 % longer than those beside them while nothing throttled. How it is with
-the kernel's usual period of 100 ms and a small network is recorded apart, as a remark.
+and takes away as much at a time, which moves the median of a small network only where every other iteration is hit. It stays
+in the core's cache and is bound by the divider (``resident.many_roots``): what streams from memory this machine's neighbours
+move by more than the faults do, and of an LSTM's launches, with 0.27 MB of weights, a few took 3 to 19 % longer than those
+beside them while nothing throttled. How it is with the kernel's usual period of 100 ms and a small network is recorded apart,
+as a remark.
 """
 
 from __future__ import annotations
