@@ -12,14 +12,14 @@ from edgebench.catalog import resolve_model
 from edgebench.export.pipeline import obtain
 from edgebench.runtime.launcher import plan_artifact
 
-# Where the layer goes: 256 channels of 7 x 7. ONNX Runtime computes inner channels in blocks, and one block more is 0.15 % of
-# mobileone_s0's work.
+# Where the layer goes: 256 channels of 7 x 7 (of 11 x 11 for images of 352 pixels a side). ONNX Runtime computes inner
+# channels in blocks, and one block more is 0.15 % of mobileone_s0's work.
 AFTER, CHANNELS, BLOCK = "relu_41", 256, 16
 
 
-def exported(model: str) -> ModelProto:
-    """A model of the catalog as edgebench times it on ONNX Runtime."""
-    artifact, folder = obtain(resolve_model(model)[0], format="onnx")
+def exported(model: str, size: int | None = None) -> ModelProto:
+    """A model of the catalog as edgebench times it on ONNX Runtime, for images of ``size`` pixels a side."""
+    artifact, folder = obtain(resolve_model(model)[0], format="onnx", input_size=None if size is None else (size, size))
     return onnx.load(plan_artifact(artifact, folder).files["onnx"])
 
 
