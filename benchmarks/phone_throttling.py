@@ -10,7 +10,7 @@ clock, by which all work takes longer evenly, and a cgroup quota, which takes th
     blind      of those raised by 8 % or more, with thermal status stuck at 0 and no readable zone, at least 90 %
     alone      of those raised by 8 % or more, by the three canaries and nothing else, at least 90 %
 
-    python -m benchmarks.phone_throttling                  # about 40 minutes; needs root
+    python -m benchmarks.phone_throttling                  # 40 to 110 minutes, by how steady this machine is; needs root
     python -m benchmarks.phone_throttling --report         # only prints
 
 Goes on where the recording stands; each launch of the twin begins on a core that this machine's neighbours leave alone. The
