@@ -113,20 +113,20 @@ def this_processor() -> str:
 class Recorder:
     """Runs edgebench in a folder with the models, and appends what it says."""
 
-    def __init__(self, folder: Path, record: Path, size: int | None) -> None:
+    def __init__(self, folder: Path, record: Path, input_size: int | None) -> None:
         self._folder = folder
         self._record = record
-        self._size = size
+        self._input_size = input_size
         # What sizings count for: layers are in other proportions to a network of larger images, too.
-        self._processor = this_processor() + ("" if size is None else f", {size} pixels")
-        self._base = exported(MODEL, size)
+        self._made_on = this_processor() + ("" if input_size is None else f", {input_size} pixels")
+        self._base = exported(MODEL, input_size)
         save(self._base, folder / "base.onnx")
         save(renamed(self._base), folder / "same.onnx")
 
     def sized(self, slower: float) -> Sizing:
         """A layer that makes the network that much slower. Raises SystemExit where none is found."""
         for _ in range(TRIES):
-            known = [each for each in sizings(read_rows(self._record)) if each.processor == self._processor]
+            known = [each for each in sizings(read_rows(self._record)) if each.processor == self._made_on]
             own = [each for each in known if each.slower == slower]
             if taken := [each for each in own if each.taken]:
                 return taken[0]
@@ -134,10 +134,10 @@ class Recorder:
             nearest = own or known
             blocks = sum(each.inner // BLOCK for each in nearest)
             block = sum(each.ratio - 1.0 for each in nearest) / blocks if blocks else 0.0015
-            self._measure(BLOCK * round(slower / block), slower)
+            self._record_sizing(BLOCK * round(slower / block), slower)
         raise SystemExit(f"no layer is {slower:.1%} of {MODEL} here, see the sizings in {self._record}")
 
-    def _measure(self, inner: int, slower: float) -> None:
+    def _record_sizing(self, inner: int, slower: float) -> None:
         """Records launches in turns of a candidate with so many channels more."""
         save(with_layer(self._base, inner), self._folder / "sizing.onnx")
         words = ("base.onnx", "sizing.onnx", "--launches", str(SIZING_LAUNCHES), *EVERY_LAUNCH)
@@ -171,7 +171,7 @@ class Recorder:
         for model in OTHERS:
             file = self._folder / f"{model}.onnx"
             if not file.exists():
-                save(exported(model, self._size), file)
+                save(exported(model, self._input_size), file)
             budget = self._ratio_of(model) / ABOVE_BUDGET - 1.0
             if LEAST_PERCENTAGE <= budget <= MOST_PERCENTAGE:
                 return model, budget
@@ -180,7 +180,7 @@ class Recorder:
     def _ratio_of(self, model: str) -> float:
         """How much longer another network takes on this processor: as recorded, or recorded now."""
         for row in read_rows(self._record):
-            if row["what"] == "other" and (row["model"], row.get("processor")) == (model, self._processor):
+            if row["what"] == "other" and (row["model"], row.get("processor")) == (model, self._made_on):
                 return float(row["ratio"])
         with self._run("compare", "base.onnx", f"{model}.onnx", "--launches", "60", *EVERY_LAUNCH) as (_, said, store):
             ratio = next(float(each["ratio"]) for each in said["results"] if each["ratio"] is not None)
@@ -188,7 +188,7 @@ class Recorder:
         return ratio
 
     def _append(self, **row: object) -> None:
-        append_row(self._record, **row, processor=self._processor)
+        append_row(self._record, **row, processor=self._made_on)
 
     @contextmanager
     def _run(self, verb: str, *words: str) -> Iterator[tuple[int, dict[str, Any], RunStore]]:

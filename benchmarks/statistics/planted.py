@@ -17,9 +17,10 @@ from edgebench.runtime.launcher import plan_artifact
 AFTER, CHANNELS, BLOCK = "relu_41", 256, 16
 
 
-def exported(model: str, size: int | None = None) -> ModelProto:
-    """A model of the catalog as edgebench times it on ONNX Runtime, for images of ``size`` pixels a side."""
-    artifact, folder = obtain(resolve_model(model)[0], format="onnx", input_size=None if size is None else (size, size))
+def exported(model: str, input_size: int | None = None) -> ModelProto:
+    """A model of the catalog as edgebench times it on ONNX Runtime, for images of ``input_size`` pixels a side."""
+    sides = None if input_size is None else (input_size, input_size)
+    artifact, folder = obtain(resolve_model(model)[0], format="onnx", input_size=sides)
     return onnx.load(plan_artifact(artifact, folder).files["onnx"])
 
 
