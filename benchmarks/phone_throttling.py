@@ -161,7 +161,6 @@ def measure_block(
             if index % 2 == 0:
                 core.wait()
                 pair.twin.phone.reset()
-                pair.twin.phone.set(level=0)
                 row = launched_row(pair.twin, subject, schedule, row, lambda: None)
             else:
                 drawn = cases[index // 2]
@@ -176,7 +175,6 @@ def measure_block(
 
 def sized(pair: Pair, folder: Path) -> Subject:
     """A chain of roots that takes ``ITERATION_MS`` on this processor, by one launch of a shorter one on the twin."""
-    pair.twin.phone.set(level=0)
     tried = pair.twin.launch(pair.subject(str(many_roots(folder, ROOTS_TRIED))), SCHEDULE, index=0)
     if tried.trace is None or not tried.trace.of(IterationsRow):
         raise SystemExit(f"the network cannot be sized: {'; '.join(tried.record.reasons)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -73,3 +74,14 @@ def _never_the_users_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterat
         for name in ("EDGEBENCH_MODELS", "EDGEBENCH_TARGETS", "FORCE_COLOR", "PYTHONPATH"):
             patch.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_started_here_is_deaf_to_signals() -> None:
+    """Under nohup, or in a shell's background, signals are ignored, and so they would be by every process that tests start.
+
+    A handler, even one that does nothing, is not inherited: what is started has the signal's default again.
+    """
+    for number in (signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
