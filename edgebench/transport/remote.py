@@ -23,6 +23,8 @@ SCRIPT_LIMIT_BYTES = 30_000
 # The slowest that is still taken for a transfer and not for a stall: crowded Wi-Fi, an SD card.
 SLOWEST_TRANSFER_BYTES_PER_S = 500_000
 SLOWEST_HASH_BYTES_PER_S = 20_000_000
+# While a folder has that much more than what is sent, it is not asked before each file: others use the space, too.
+PLENTY_BYTES = 1 << 30
 
 # Toybox and busybox may lack the short name, or stat; standard input keeps the odd file name out of sha256sum's answer.
 # openssl uses the processor's own instructions, as toybox does on Android; coreutils' sha256sum takes three times as long.
@@ -63,6 +65,8 @@ class Remote:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        # By folder: what was free when it was last asked, less what was sent since.
+        self._free_bytes: dict[str, int] = {}
 
     @property
     def address(self) -> str:
@@ -248,30 +252,34 @@ class Remote:
 
         The shell's own tests come before each program: starting one takes a phone some milliseconds.
         """
-        path, folder = shlex.quote(wanted.remote), shlex.quote(str(PurePosixPath(wanted.remote).parent))
+        parent = str(PurePosixPath(wanted.remote).parent)
+        path, folder = shlex.quote(wanted.remote), shlex.quote(parent)
         size = wanted.size_bytes
         look = f'; echo "sha256=$(hash_of {path})"' if wanted.verify else ""
+        free = ":" if self._free_bytes.get(parent, 0) >= size + PLENTY_BYTES else f"df -kP {folder} 2>/dev/null"
         ran = self.run_script(
             f"{_TOOLS}[ -d {folder} ] || mkdir -p {folder} || exit\n"
             f'for f in {shlex.quote(_part_prefix(wanted.remote))}*.part; do [ ! -f "$f" ] || rm -f "$f"; done\n'
             f's=; [ ! -f {path} ] || s=$(size_of {path})\necho "size=$s"\n'
-            f'if [ "$s" = {size} ]; then chmod {wanted.mode} {path}{look}; else df -kP {folder} 2>/dev/null; fi',
+            f'if [ "$s" = {size} ]; then chmod {wanted.mode} {path}{look}; else {free}; fi',
             timeout_s=DEFAULT_TIMEOUT_S + size / SLOWEST_HASH_BYTES_PER_S,
         )
         what = f"push to {wanted.remote} on {self.address}"
         if (told := _answer(ran.output, "size")) is None:
             raise device_said_no(what, ran.output)
         # POSIX: name, blocks, used, available, capacity, mounted on. The names may hold blanks.
-        free_kib = re.search(r"\s\d+\s+\d+\s+(\d+)\s+\d+%\s", ran.output)
-        if told != str(size) and free_kib and int(free_kib[1]) * 1024 < size:
-            raise DeviceFull(
-                f"cannot {what}: {size} bytes, and {int(free_kib[1]) * 1024} are free",
-                hint=FREE_SOME,
-            )
+        if told != str(size) and (free_kib := re.search(r"\s\d+\s+\d+\s+(\d+)\s+\d+%\s", ran.output)):
+            self._free_bytes[parent] = int(free_kib[1]) * 1024
+            if self._free_bytes[parent] < size:
+                raise DeviceFull(
+                    f"cannot {what}: {size} bytes, and {self._free_bytes[parent]} are free", hint=FREE_SOME
+                )
         return ran.output
 
     def _deliver(self, local: Path, wanted: _Wanted, on_progress: OnProgress | None) -> None:
         part = f"{_part_prefix(wanted.remote)}{secrets.token_hex(4)}.part"
+        folder = str(PurePosixPath(wanted.remote).parent)
+        self._free_bytes[folder] = self._free_bytes.get(folder, 0) - wanted.size_bytes
         try:
             self._channel.send(local, part, on_progress, timeout_s=_transfer_s(wanted.size_bytes))
             self._accept(part, wanted)

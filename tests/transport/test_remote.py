@@ -8,7 +8,7 @@ import pytest
 
 from edgebench.errors import DeviceFull, DeviceLost, DeviceRefused, LaunchFailed
 from edgebench.transport.base import OnBytes, OnProgress
-from edgebench.transport.remote import Remote
+from edgebench.transport.remote import PLENTY_BYTES, Remote
 from tests.transport.local_shell import LocalShellChannel
 
 
@@ -78,6 +78,33 @@ def test_a_free_space_that_does_not_read_is_no_reason_to_refuse(tmp_path):
     channel = Scripted("df() { echo 'df: /proc/mounts: permission denied' >&2; return 1; }")
     Remote(channel).push(tmp_path / "model", str(tmp_path / "device"))
     assert len(channel.sent) == 1
+
+
+def test_the_free_space_is_asked_for_again_only_once_little_is_left(tmp_path):
+    asked = tmp_path / "asked"
+    free_kib = (PLENTY_BYTES >> 10) + 12
+    channel = Scripted(f"df() {{ echo >>{asked}; echo '/d 9 5 {free_kib} 56% /d'; }}")
+    remote = Remote(channel)
+    lines = []
+    for number in range(3):
+        (tmp_path / "model").write_bytes(bytes([number]) * 5000)
+        remote.push(tmp_path / "model", str(tmp_path / "device"))
+        lines.append(asked.read_text().count("\n"))
+    # 12 KiB more than plenty: enough for two files, not for a third.
+    assert lines == [1, 1, 2] and len(channel.sent) == 3
+    remote.push(tmp_path / "model", str(tmp_path / "another"))
+    assert asked.read_text().count("\n") == 3
+
+
+def test_a_mode_is_set_only_where_it_is_not_right_already(tmp_path):
+    (tmp_path / "model").write_bytes(b"x" * 5000)
+    (tmp_path / "model").chmod(0o644)
+    set_ = tmp_path / "set"
+    remote = Remote(Scripted(f'chmod() {{ echo "$1" >>{set_}; command chmod "$@"; }}'))
+    remote.push(tmp_path / "model", str(tmp_path / "device"))
+    assert not set_.exists()
+    path = remote.push(tmp_path / "model", str(tmp_path / "programs"), executable=True)
+    assert set_.read_text() == "755\n" and Path(path).stat().st_mode & 0o777 == 0o755
 
 
 def test_warnings_of_the_devices_linker_do_not_hide_its_answers(tmp_path):
