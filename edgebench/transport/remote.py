@@ -288,16 +288,14 @@ class Remote:
             raise
 
     def _accept(self, part: str, wanted: _Wanted) -> None:
-        """Compares, then moves into place, in one trip, by as few programs as that takes."""
+        """Compares, then moves into place, in one trip."""
         path, quoted = shlex.quote(wanted.remote), shlex.quote(part)
         verify = ""
         if wanted.verify:
             verify = f'h=$(hash_of {quoted}); echo "sha256=$h"; [ "$h" = {wanted.sha256} ] || exit 1\n'
         ran = self.run_script(
-            f"{_TOOLS}x=$(stat -c '%s %a' {quoted} 2>/dev/null) || x=$(size_of {quoted})\n"
-            f's=${{x%% *}}; echo "size=$s"; [ "$s" = {wanted.size_bytes} ] || exit 1\n{verify}'
-            f'[ "$x" = "$s {wanted.mode}" ] || chmod {wanted.mode} {quoted} || exit\n'
-            f"exec mv -f {quoted} {path}",
+            f'{_TOOLS}s=$(size_of {quoted}); echo "size=$s"; [ "$s" = {wanted.size_bytes} ] || exit 1\n{verify}'
+            f"chmod {wanted.mode} {quoted} && exec mv -f {quoted} {path}",
             timeout_s=DEFAULT_TIMEOUT_S + wanted.size_bytes / SLOWEST_HASH_BYTES_PER_S,
         )
         if ran.status == 0:

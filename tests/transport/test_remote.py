@@ -96,17 +96,6 @@ def test_the_free_space_is_asked_for_again_only_once_little_is_left(tmp_path):
     assert asked.read_text().count("\n") == 3
 
 
-def test_a_mode_is_set_only_where_it_is_not_right_already(tmp_path):
-    (tmp_path / "model").write_bytes(b"x" * 5000)
-    (tmp_path / "model").chmod(0o644)
-    set_ = tmp_path / "set"
-    remote = Remote(Scripted(f'chmod() {{ echo "$1" >>{set_}; command chmod "$@"; }}'))
-    remote.push(tmp_path / "model", str(tmp_path / "device"))
-    assert not set_.exists()
-    path = remote.push(tmp_path / "model", str(tmp_path / "programs"), executable=True)
-    assert set_.read_text() == "755\n" and Path(path).stat().st_mode & 0o777 == 0o755
-
-
 def test_warnings_of_the_devices_linker_do_not_hide_its_answers(tmp_path):
     (tmp_path / "model").write_bytes(b"x" * 5000)
     warning = "echo 'WARNING: linker: libdvm.so has text relocations' >&2"
