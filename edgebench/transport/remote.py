@@ -56,6 +56,11 @@ class _Wanted:
     mode: str
     verify: bool
 
+    @property
+    def folder(self) -> str:
+        """Where it lies."""
+        return str(PurePosixPath(self.remote).parent)
+
 
 class Remote:
     """One device, over whichever channel.
@@ -252,16 +257,16 @@ class Remote:
 
         The shell's own tests come before each program: starting one takes a phone some milliseconds.
         """
-        parent = str(PurePosixPath(wanted.remote).parent)
-        path, folder = shlex.quote(wanted.remote), shlex.quote(parent)
+        path, folder = shlex.quote(wanted.remote), shlex.quote(wanted.folder)
         size = wanted.size_bytes
         look = f'; echo "sha256=$(hash_of {path})"' if wanted.verify else ""
-        free = ":" if self._free_bytes.get(parent, 0) >= size + PLENTY_BYTES else f"df -kP {folder} 2>/dev/null"
+        plenty = self._free_bytes.get(wanted.folder, 0) >= size + PLENTY_BYTES
+        tell_free = ":" if plenty else f"df -kP {folder} 2>/dev/null"
         ran = self.run_script(
             f"{_TOOLS}[ -d {folder} ] || mkdir -p {folder} || exit\n"
             f'for f in {shlex.quote(_part_prefix(wanted.remote))}*.part; do [ ! -f "$f" ] || rm -f "$f"; done\n'
             f's=; [ ! -f {path} ] || s=$(size_of {path})\necho "size=$s"\n'
-            f'if [ "$s" = {size} ]; then chmod {wanted.mode} {path}{look}; else {free}; fi',
+            f'if [ "$s" = {size} ]; then chmod {wanted.mode} {path}{look}; else {tell_free}; fi',
             timeout_s=DEFAULT_TIMEOUT_S + size / SLOWEST_HASH_BYTES_PER_S,
         )
         what = f"push to {wanted.remote} on {self.address}"
@@ -269,17 +274,14 @@ class Remote:
             raise device_said_no(what, ran.output)
         # POSIX: name, blocks, used, available, capacity, mounted on. The names may hold blanks.
         if told != str(size) and (free_kib := re.search(r"\s\d+\s+\d+\s+(\d+)\s+\d+%\s", ran.output)):
-            self._free_bytes[parent] = int(free_kib[1]) * 1024
-            if self._free_bytes[parent] < size:
-                raise DeviceFull(
-                    f"cannot {what}: {size} bytes, and {self._free_bytes[parent]} are free", hint=FREE_SOME
-                )
+            free_bytes = self._free_bytes[wanted.folder] = int(free_kib[1]) * 1024
+            if free_bytes < size:
+                raise DeviceFull(f"cannot {what}: {size} bytes, and {free_bytes} are free", hint=FREE_SOME)
         return ran.output
 
     def _deliver(self, local: Path, wanted: _Wanted, on_progress: OnProgress | None) -> None:
         part = f"{_part_prefix(wanted.remote)}{secrets.token_hex(4)}.part"
-        folder = str(PurePosixPath(wanted.remote).parent)
-        self._free_bytes[folder] = self._free_bytes.get(folder, 0) - wanted.size_bytes
+        self._free_bytes[wanted.folder] = self._free_bytes.get(wanted.folder, 0) - wanted.size_bytes
         try:
             self._channel.send(local, part, on_progress, timeout_s=_transfer_s(wanted.size_bytes))
             self._accept(part, wanted)
