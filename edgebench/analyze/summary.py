@@ -19,6 +19,7 @@ DISCARDED_SHARE_MAX = 0.3
 SUSPECT_SHARE_MAX = 0.3
 # How the reason begins that speaks of what is computed, not of how long that takes.
 PARITY_NOT_CHECKED = "parity not checked"
+_OVER_REFERENCE = "x its reference (limit "
 
 
 def iteration_times_ns(trace: Trace) -> list[int]:
@@ -130,6 +131,16 @@ def most_common_reasons(reasons: Iterable[tuple[str, ...]], most: int = 3) -> li
         launches = f"{'the worst of ' if len(alike) > 1 else ''}{count} launch{'es' if count > 1 else ''}"
         told.append(f"{max(alike, key=_figure)} ({launches})")
     return told
+
+
+def over_reference(name: str, ratio: float, limit: float) -> str:
+    """What a canary that is over its limit is said to be, by the gate and of a launch."""
+    return f"{name} canary {ratio:.2f}{_OVER_REFERENCE}{limit:.2f}x)"
+
+
+def says_over_reference(reason: str) -> bool:
+    """Whether that is what a reason says."""
+    return _OVER_REFERENCE in reason
 
 
 def _figure(reason: str) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import linear_regression
 
+from edgebench.analyze.summary import over_reference
 from edgebench.errors import LaunchFailed
 from edgebench.events import Emit, Waiting
 from edgebench.measure.clock import Clock
@@ -138,7 +139,7 @@ class Gate:
             return f"the canaries did not run: {failure.message}"
         for (name, ratio), limit in zip(ratios.items(), limits, strict=True):
             if ratio > (ceiling or limit):
-                return f"{name} canary {ratio:.2f}x its reference (limit {ceiling or limit:.2f}x)"
+                return over_reference(name, ratio, ceiling or limit)
         return None
 
     def _heard_lately(self) -> CanaryRow | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, median_high, median_low
 
+from edgebench.analyze.summary import over_reference
 from edgebench.analyze.telemetry import busy_gpu_mhz, off_cpu_share, others_share, sensors_share
 from edgebench.device.zones import place_of
 from edgebench.measure.limits import DEFAULT_LIMITS, Limits
@@ -192,9 +193,9 @@ def _interruptions(trace: Trace, limits: Limits) -> Iterator[Finding]:
 
 def _ratio(name: str, ratio: float, suspect: float, invalid: float) -> Iterator[Finding]:
     if ratio > invalid:
-        yield "INVALID", f"{name} canary {ratio:.2f}x its reference (limit {invalid:.2f}x)"
+        yield "INVALID", over_reference(name, ratio, invalid)
     elif ratio > suspect:
-        yield "SUSPECT", f"{name} canary {ratio:.2f}x its reference (limit {suspect:.2f}x)"
+        yield "SUSPECT", over_reference(name, ratio, suspect)
 
 
 def _telemetry(trace: Trace, plan: Plan, limits: Limits) -> Iterator[Finding]:

@@ -11,7 +11,13 @@ from msgspec.structs import replace
 from edgebench.analyze.pairs import PairLaunch, interference, log_ratios, pair_launches
 from edgebench.analyze.ratios import LogRatio, by_session, centre_of, holm_errors, ratio_of
 from edgebench.analyze.statistics import interval_error, ranks
-from edgebench.analyze.summary import DISCARDED_SHARE_MAX, SUSPECT_SHARE_MAX, most_common_reasons, summarize
+from edgebench.analyze.summary import (
+    DISCARDED_SHARE_MAX,
+    SUSPECT_SHARE_MAX,
+    most_common_reasons,
+    says_over_reference,
+    summarize,
+)
 from edgebench.analyze.sustained import clock_doubt, sustained_of
 from edgebench.analyze.telemetry import busy_gpu_mhz, sensors_share
 from edgebench.analyze.verdict import wider_of
@@ -251,7 +257,7 @@ def _reference_doubt(record: RunRecord) -> str | None:
     launches = [each for one in record.series for each in one.launches if each.kind == "measure"]
     launches += [each for pair in record.pairs for each in pair.launches]
     if not launches or not all(
-        each.gate.startswith("timed out:") and "its reference" in each.gate for each in launches
+        each.gate.startswith("timed out:") and says_over_reference(each.gate) for each in launches
     ):
         return None
     obstacle = launches[-1].gate.removeprefix("timed out: ")
