@@ -134,8 +134,13 @@ def most_common_reasons(reasons: Iterable[tuple[str, ...]], most: int = 3) -> li
 
 
 def over_reference(name: str, ratio: float, limit: float) -> str:
-    """What a canary that is over its limit is said to be, by the gate and of a launch."""
-    return f"{name} canary {ratio:.2f}{_OVER_REFERENCE}{limit:.2f}x)"
+    """What a canary that is over its limit is said to be, by the gate and of a launch.
+
+    A ratio that two digits would show as its limit has more.
+    """
+    rounded = f"{ratio:.2f}"
+    shown = f"{ratio:.4f}" if rounded == f"{limit:.2f}" else rounded
+    return f"{name} canary {shown}{_OVER_REFERENCE}{limit:.2f}x)"
 
 
 def says_over_reference(reason: str) -> bool:

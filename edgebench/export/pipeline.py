@@ -61,7 +61,7 @@ def obtain(
         key = artifact_key(source, wanted, version)
         found = None if rebuild else find_artifact(key)
         if found is not None:
-            emit(StageFinished(f"export {format}", f"from the cache, {key}"))
+            emit(StageFinished(f"export {format}", f"from the cache, artifact {key}"))
             return _as_named(found, model)
         if model.path is not None:
             return _import_file(source, wanted, version, key, rebuild=rebuild, emit=emit)
@@ -73,7 +73,7 @@ def obtain(
         key = artifact_key(source, wanted, content_sha256(prepared))
         found = None if rebuild else find_artifact(key)
         if found is not None:
-            emit(StageFinished(f"export {format}", f"unchanged, {key}"))
+            emit(StageFinished(f"export {format}", f"unchanged, artifact {key}"))
             return found
     return _convert(prepared, wanted, key, tool_versions(model, format), rebuild=rebuild, emit=emit)
 
@@ -193,7 +193,7 @@ def _convert(
             tools=tools,
         )
         made = work.commit(artifact, replace=rebuild)
-    emit(StageFinished(stage, key))
+    emit(StageFinished(stage, f"artifact {key}"))
     return made
 
 
@@ -262,7 +262,7 @@ def _import_file(
             tools=tool_versions(model, wanted.format),
         )
         made = work.commit(artifact, replace=rebuild)
-    emit(StageFinished(stage, key))
+    emit(StageFinished(stage, f"artifact {key}"))
     return made
 
 

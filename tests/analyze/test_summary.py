@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from edgebench.analyze.summary import most_common_reasons, summarize
+from edgebench.analyze.summary import most_common_reasons, over_reference, summarize
 from edgebench.records import Fidelity, RunPolicy, Series, Trace
 from edgebench.records.run import Validity
 from tests.measure.fakes import series
@@ -127,3 +127,8 @@ def test_a_kind_of_reason_is_shown_by_its_worst_launch() -> None:
         "clock canary 1.90x its reference (the worst of 2 launches)",
         "throttled (1 launch)",
     ]
+
+
+def test_a_canary_is_never_said_to_be_over_a_limit_that_reads_the_same() -> None:
+    assert over_reference("clock", 1.0432, 1.04) == "clock canary 1.0432x its reference (limit 1.04x)"
+    assert over_reference("clock", 1.0471, 1.04) == "clock canary 1.05x its reference (limit 1.04x)"
